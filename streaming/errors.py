@@ -1,0 +1,42 @@
+"""Every error Attune raises on purpose.
+
+    AttuneError                 exit code 1
+    ├── UsageError              exit code 2: the command line or the configuration is wrong
+    ├── SourceError             a source cannot be opened or read
+    ├── SinkError               a result cannot be delivered (address in use, disk full)
+    ├── WireError               a message from outside cannot be understood
+    └── PipelineError           a stage died and could not be brought back
+
+Each message is one line: which stream or file, what was expected, what came, what to do.
+Lateness, gaps and drops are not errors but data: see `Health` in `streaming.results`.
+"""
+
+from __future__ import annotations
+
+
+class AttuneError(Exception):
+    """Base of the tree; its message is fit to be shown to a user as it stands."""
+
+    exit_code = 1
+
+
+class UsageError(AttuneError):
+    """The caller asked for something that cannot be: wrong option, key, value or path."""
+
+    exit_code = 2
+
+
+class SourceError(AttuneError):
+    """A source cannot be opened, or broke in a way that it cannot recover from."""
+
+
+class SinkError(AttuneError):
+    """A sink cannot be opened or written to."""
+
+
+class WireError(AttuneError):
+    """Bytes from outside do not form a message of this schema."""
+
+
+class PipelineError(AttuneError):
+    """A stage of the pipeline died."""

@@ -1,0 +1,166 @@
+"""Packets: what sources emit, with the time at which the world produced it.
+
+Invariant: `t_ns` is capture time on the stream's own time line (first sample, mid-exposure
+or commit of the text), never arrival time. Packets travel in batches of one modality whose
+times stand in one integer matrix, so that the aligner never loops over Python objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from streaming.results import Health
+
+# Columns of a batch's header matrix, int64 (n, 5).
+SEQ, T_NS, DURATION_NS, UNCERTAINTY_NS, RECEIVED_NS = range(5)
+HEADER_COLUMNS = 5
+
+Uint8Array = npt.NDArray[np.uint8]
+Float32Array = npt.NDArray[np.float32]
+Int64Array = npt.NDArray[np.int64]
+
+
+class Modality(StrEnum):
+    """The kinds of stream that Attune fuses."""
+
+    VIDEO = "video"
+    AUDIO = "audio"
+    TEXT = "text"
+
+
+class VideoFrame(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One picture. `pixels`: uint8 RGB (H, W, 3), read-only."""
+
+    pixels: Uint8Array
+
+
+class FaceCrop(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One face cut from a frame. `pixels`: uint8 RGB (H, W, 3); `box_px`: x, y, width, height."""
+
+    pixels: Uint8Array
+    box_px: tuple[int, int, int, int]
+    track_id: int
+    score: float
+
+
+class FaceObservation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """All faces of one frame, largest first. An empty tuple says: looked, and nobody was there."""
+
+    frame_width_px: int
+    frame_height_px: int
+    faces: tuple[FaceCrop, ...]
+
+
+class AudioChunk(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Sound. `samples`: float32 (N, C) in [-1, 1]."""
+
+    samples: Float32Array
+    sample_rate_hz: int
+
+
+class TextMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """Words, committed at the packet's `t_ns` and valid for its `duration_ns`."""
+
+    text: str
+    language: str = ""
+    speaker: str = ""
+    is_final: bool = True
+
+
+Payload = VideoFrame | FaceObservation | AudioChunk | TextMessage
+
+
+class Packet(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One piece of one modality of one stream.
+
+    `seq` counts up by one for each packet a source emits in this stream and modality.
+    `uncertainty_ns` bounds the error of `t_ns`. `received_ns` is session-clock time.
+    """
+
+    stream: str
+    modality: Modality
+    seq: int
+    t_ns: int
+    payload: Payload
+    duration_ns: int = 0
+    uncertainty_ns: int = 0
+    received_ns: int = 0
+
+    @property
+    def end_ns(self) -> int:
+        """First instant after the packet."""
+        return self.t_ns + self.duration_ns
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """A source's promise: no packet of `modality` with `t_ns` below this one will follow.
+
+    `ended` says that none will follow at all.
+    """
+
+    stream: str
+    modality: Modality
+    t_ns: int
+    ended: bool = False
+
+
+class PacketBatch(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Packets of one stream and modality, cut on a hop boundary.
+
+    `header`: int64 (n, 5), columns SEQ, T_NS, DURATION_NS, UNCERTAINTY_NS, RECEIVED_NS.
+    `payloads`: n payloads, row for row. `progress_ns` and `ended` as in `Progress`.
+    """
+
+    stream: str
+    modality: Modality
+    header: Int64Array
+    payloads: tuple[Payload, ...]
+    progress_ns: int = 0
+    ended: bool = False
+    health: tuple[Health, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        stream: str,
+        modality: Modality,
+        packets: Sequence[Packet],
+        *,
+        progress_ns: int = 0,
+        ended: bool = False,
+        health: tuple[Health, ...] = (),
+    ) -> PacketBatch:
+        """Pack `packets`, all of one stream and modality, in the order given."""
+        header = np.empty((len(packets), HEADER_COLUMNS), dtype=np.int64)
+        for row, p in enumerate(packets):
+            header[row] = (p.seq, p.t_ns, p.duration_ns, p.uncertainty_ns, p.received_ns)
+        return cls(
+            stream=stream,
+            modality=modality,
+            header=header,
+            payloads=tuple(p.payload for p in packets),
+            progress_ns=progress_ns,
+            ended=ended,
+            health=health,
+        )
+
+    def packets(self) -> Iterator[Packet]:
+        """The rows as packets again."""
+        for row, payload in zip(self.header, self.payloads, strict=True):
+            yield Packet(
+                stream=self.stream,
+                modality=self.modality,
+                seq=int(row[SEQ]),
+                t_ns=int(row[T_NS]),
+                duration_ns=int(row[DURATION_NS]),
+                uncertainty_ns=int(row[UNCERTAINTY_NS]),
+                received_ns=int(row[RECEIVED_NS]),
+                payload=payload,
+            )

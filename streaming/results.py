@@ -1,0 +1,227 @@
+"""What Attune says: results, events and health. These structs are the wire schema.
+
+Every number can be questioned: a result carries what it was made from. Everything that
+differs between two runs over the same input stands in `epoch` and `timing`, nowhere else.
+Times are nanoseconds on the stream's own time line, unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from streaming.packets import Modality
+from streaming.windows import ClosedBy, ViewState
+
+SCHEMA = "attune/1"
+EMOTIONS = ("neutral", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
+
+Unit = Annotated[float, Meta(ge=0.0, le=1.0)]
+Signed = Annotated[float, Meta(ge=-1.0, le=1.0)]
+
+
+class Status(StrEnum):
+    """How settled a result is."""
+
+    PROVISIONAL = "provisional"
+    FINAL = "final"
+    REVISED = "revised"
+
+
+class Phase(StrEnum):
+    """Where an event stands."""
+
+    START = "start"
+    UPDATE = "update"
+    END = "end"
+
+
+class HealthKind(StrEnum):
+    """What can be wrong with a stream, or right again."""
+
+    GAP = "gap"
+    DROP = "drop"
+    LATE = "late"
+    CLOCK_JUMP = "clock_jump"
+    CORRUPT = "corrupt"
+    FROZEN = "frozen"
+    BLACK = "black"
+    SILENT = "silent"
+    CLIPPED = "clipped"
+    DESYNCHRONISED = "desynchronised"
+    SOURCE_LOST = "source_lost"
+    SOURCE_ENDED = "source_ended"
+    RECOVERED = "recovered"
+    STREAM_ENDED = "stream_ended"
+
+
+class Sentiment(msgspec.Struct, frozen=True, kw_only=True):
+    """Valence in [-1, 1] with a central 80 % interval."""
+
+    score: Signed
+    low: Signed
+    high: Signed
+
+
+class ModalityReceipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one modality gave to a result: its share of the sync receipt.
+
+    `contribution` is its Shapley value on the sentiment score; `sentiment` and `emotions` are
+    what this modality alone would say. All three are absent when it was masked.
+    `offset_ns` and `uncertainty_ns` say how far its times were moved and how sure they are.
+    """
+
+    state: ViewState
+    coverage: Unit
+    packets: int
+    offset_ns: int = 0
+    uncertainty_ns: int = 0
+    contribution: float | None = None
+    sentiment: Signed | None = None
+    emotions: dict[str, Unit] | None = None
+
+
+class Signals(msgspec.Struct, frozen=True, kw_only=True):
+    """Plain facts about the window, beside the model's opinions.
+
+    `faces`: most faces seen in one frame. `face_share`: share of the looked-at frames with one.
+    `speech_share`: share of the window with speech. `loudness_dbfs`: RMS level; None: no sound.
+    """
+
+    faces: int = 0
+    face_share: Unit = 0.0
+    speech_share: Unit = 0.0
+    loudness_dbfs: float | None = None
+    words: int = 0
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """The latency waterfall of one result, in milliseconds; differs from run to run.
+
+    `align_ms`: window's end to closed; `queue_ms`: closed to taken up by the model;
+    `model_ms`: the model itself; `total_ms`: window's end to publication (negative or
+    meaningless when the input was not paced in real time, then None).
+    `published_unix_ns`: wall clock.
+    """
+
+    align_ms: float | None = None
+    queue_ms: float = 0.0
+    model_ms: float = 0.0
+    total_ms: float | None = None
+    published_unix_ns: int = 0
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
+    """What the people in one window of one stream seem to feel.
+
+    `sentiment`, `arousal` and `emotions` are None when there was not enough evidence.
+    """
+
+    schema: str = SCHEMA
+    stream: str
+    epoch: int = 0
+    seq: int = 0
+    index: int
+    start_ns: int
+    end_ns: int
+    status: Status = Status.FINAL
+    revision: int = 0
+    closed_by: ClosedBy
+    sentiment: Sentiment | None
+    arousal: Signed | None
+    emotions: dict[str, Unit] | None
+    modalities: dict[Modality, ModalityReceipt]
+    signals: Signals
+    model: str
+    timing: Timing = Timing()
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
+    """Something that happened. `id` is the same from start to end; `end_ns` None while open."""
+
+    schema: str = SCHEMA
+    stream: str
+    epoch: int = 0
+    seq: int = 0
+    id: str
+    kind: str
+    phase: Phase
+    start_ns: int
+    end_ns: int | None
+    label: str
+    score: float
+    evidence: dict[str, float | str]
+    timing: Timing = Timing()
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True, tag="health"):
+    """The state of a stream's input. `count` packets or samples were concerned."""
+
+    schema: str = SCHEMA
+    stream: str
+    epoch: int = 0
+    seq: int = 0
+    kind: HealthKind
+    t_ns: int
+    modality: Modality | None = None
+    count: int = 0
+    detail: str = ""
+    timing: Timing = Timing()
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
+    """The publisher lives. `last_seq`: the last sequence number sent for each stream."""
+
+    schema: str = SCHEMA
+    epoch: int
+    seq: int
+    last_seq: dict[str, int]
+    published_unix_ns: int
+
+
+Message = Result | Event | Health | Heartbeat
+
+
+class SpeechTrack(msgspec.Struct, frozen=True, kw_only=True):
+    """Speech probabilities; frame i covers `[start_ns + i * step_ns, + step_ns)`."""
+
+    start_ns: int = 0
+    step_ns: int = 32_000_000
+    probability: tuple[float, ...] = ()
+
+
+class LoudnessTrack(msgspec.Struct, frozen=True, kw_only=True):
+    """RMS level in dBFS by frame; None where there was no sound at all (a gap)."""
+
+    start_ns: int = 0
+    step_ns: int = 50_000_000
+    dbfs: tuple[float | None, ...] = ()
+
+
+class FaceCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many faces one looked-at frame showed, and which track led."""
+
+    t_ns: int
+    faces: int
+    track_id: int = -1
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """What the analyser made of one window, before events and publication.
+
+    `result` lacks only epoch, seq and publication times. The tracks cover what is new in this
+    window, so that laid end to end they cover the stream once. `closed_at_ns` and
+    `origin_ns` are session-clock times.
+    """
+
+    result: Result
+    speech: SpeechTrack = SpeechTrack()
+    loudness: LoudnessTrack = LoudnessTrack()
+    faces: tuple[FaceCount, ...] = ()
+    health: tuple[Health, ...] = ()
+    closed_at_ns: int = 0
+    origin_ns: int = 0
+    last: bool = False

@@ -1,0 +1,174 @@
+"""What can be set, as typed structs. `attune.config` reads them from YAML.
+
+They live here because sources, aligner and events take them, and nothing here may look upward.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from streaming.clock import NS_PER_MS
+from streaming.packets import Modality
+from streaming.windows import ModalitySpec, Resampling, WindowSpec
+
+Positive = Annotated[float, Meta(gt=0)]
+NonNegative = Annotated[float, Meta(ge=0)]
+StreamName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+AUDIO_RATE_HZ = 16_000
+FACE_GRID_HZ = 4.0
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base: immutable, by keyword, unknown keys refused."""
+
+
+class MediaSettings(Settings, frozen=True, kw_only=True, tag="media", tag_field="kind"):
+    """Any file or URL that FFmpeg reads. `video`/`audio`: take that track if there is one."""
+
+    url: str
+    video: bool = True
+    audio: bool = True
+
+
+class TextSettings(Settings, frozen=True, kw_only=True, tag="text", tag_field="kind"):
+    """Words: SRT, WebVTT or JSON lines by file extension; `-` is standard input."""
+
+    path: str
+    language: str = ""
+    speaker: str = ""
+
+
+class SyntheticSettings(Settings, frozen=True, kw_only=True, tag="synthetic", tag_field="kind"):
+    """A generated scene with known truth. `card`: flashes and beeps; `portrait`: the demo scene."""
+
+    scene: Literal["card", "portrait"] = "card"
+    duration_s: Positive = 20.0
+    seed: int = 0
+    jitter_ms: NonNegative = 0.0
+    loss: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    disorder: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    drift_ppm: float = 0.0
+    audio_offset_ms: float = 0.0
+
+
+class CameraSettings(Settings, frozen=True, kw_only=True, tag="camera", tag_field="kind"):
+    """A local camera, by index."""
+
+    index: Annotated[int, Meta(ge=0)] = 0
+    duration_s: NonNegative = 0.0
+
+
+class MicrophoneSettings(Settings, frozen=True, kw_only=True, tag="microphone", tag_field="kind"):
+    """A local microphone, by index or part of its name; empty for the default."""
+
+    device: str = ""
+    duration_s: NonNegative = 0.0
+
+
+SourceSettings = (
+    MediaSettings | TextSettings | SyntheticSettings | CameraSettings | MicrophoneSettings
+)
+
+
+class StreamSettings(Settings, frozen=True, kw_only=True):
+    """One stream: a name and where its modalities come from."""
+
+    name: StreamName = "main"
+    sources: Annotated[tuple[SourceSettings, ...], Meta(min_length=1)]
+
+
+class WindowSettings(Settings, frozen=True, kw_only=True):
+    """Geometry and patience of the windows, in milliseconds."""
+
+    length_ms: Positive = 2000.0
+    hop_ms: Annotated[float, Meta(ge=100, le=2000)] = 500.0
+    lateness_ms: NonNegative = 0.0
+    deadline_ms: NonNegative = 1000.0
+
+    def spec(self, modalities: tuple[Modality, ...], *, paced: bool) -> WindowSpec:
+        """What the aligner needs. Without pacing there is no deadline: all input is waited for."""
+        return WindowSpec(
+            length_ns=round(self.length_ms * NS_PER_MS),
+            hop_ns=round(self.hop_ms * NS_PER_MS),
+            lateness_ns=round(self.lateness_ms * NS_PER_MS),
+            deadline_ns=round(self.deadline_ms * NS_PER_MS) if paced else 0,
+            modalities=tuple(MODALITY_SPECS[m] for m in modalities),
+        )
+
+
+MODALITY_SPECS = {
+    Modality.VIDEO: ModalitySpec(
+        modality=Modality.VIDEO,
+        max_gap_ns=300 * NS_PER_MS,
+        grid_hz=FACE_GRID_HZ,
+        resampling=Resampling.NEAREST,
+        tolerance_ns=200 * NS_PER_MS,
+    ),
+    Modality.AUDIO: ModalitySpec(modality=Modality.AUDIO, max_gap_ns=5 * NS_PER_MS),
+    Modality.TEXT: ModalitySpec(modality=Modality.TEXT, continuous=False),
+}
+
+
+class VisionSettings(Settings, frozen=True, kw_only=True):
+    """How faces are found. `detector`: "haar", or the path of a YuNet ONNX model.
+
+    `rate_hz`: frames looked at each second; the rest is decoded and passed over.
+    """
+
+    detector: str = "haar"
+    rate_hz: Annotated[float, Meta(gt=0, le=60)] = FACE_GRID_HZ
+    min_face_share: Annotated[float, Meta(gt=0, le=1)] = 0.08
+
+
+class ModelSettings(Settings, frozen=True, kw_only=True):
+    """Which weights (empty: the shipped ones) and where they run."""
+
+    path: str = ""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class EventSettings(Settings, frozen=True, kw_only=True):
+    """Thresholds of the events. Units stand in the names."""
+
+    speech_on: Annotated[float, Meta(gt=0, lt=1)] = 0.5
+    speech_off: Annotated[float, Meta(gt=0, lt=1)] = 0.35
+    speech_min_ms: NonNegative = 100.0
+    speech_hang_ms: NonNegative = 150.0
+    face_confirm: Annotated[int, Meta(ge=1)] = 2
+    silence_min_ms: NonNegative = 2000.0
+    loudness_spike_db: Positive = 15.0
+    loudness_floor_dbfs: float = -45.0
+    sentiment_shift: Positive = 0.5
+    contradiction: Positive = 0.8
+
+
+class PipelineSettings(Settings, frozen=True, kw_only=True):
+    """How the stages run. `ingest_workers` 0: one for each core, at most two."""
+
+    runtime: Literal["ray", "inline"] = "ray"
+    pace: Literal["realtime", "fast"] = "realtime"
+    ingest_workers: Annotated[int, Meta(ge=0)] = 0
+
+
+class OutputSettings(Settings, frozen=True, kw_only=True):
+    """Where messages go. `publish`: a ZeroMQ address, empty for none; `file`: JSON lines."""
+
+    publish: str = "tcp://127.0.0.1:7100"
+    file: str = ""
+    heartbeat_ms: Positive = 1000.0
+
+
+class AttuneSettings(Settings, frozen=True, kw_only=True):
+    """The whole configuration."""
+
+    streams: tuple[StreamSettings, ...] = ()
+    windows: WindowSettings = WindowSettings()
+    vision: VisionSettings = VisionSettings()
+    model: ModelSettings = ModelSettings()
+    events: EventSettings = EventSettings()
+    pipeline: PipelineSettings = PipelineSettings()
+    output: OutputSettings = OutputSettings()
