@@ -8,15 +8,13 @@ times stand in one integer matrix, so that the aligner never loops over Python o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from streaming.results import Health
+from streaming.health import Health
+from streaming.modality import Modality as Modality
 
 # Columns of a batch's header matrix, int64 (n, 5).
 SEQ, T_NS, DURATION_NS, UNCERTAINTY_NS, RECEIVED_NS = range(5)
@@ -27,15 +25,7 @@ Float32Array = npt.NDArray[np.float32]
 Int64Array = npt.NDArray[np.int64]
 
 
-class Modality(StrEnum):
-    """The kinds of stream that Attune fuses."""
-
-    VIDEO = "video"
-    AUDIO = "audio"
-    TEXT = "text"
-
-
-class VideoFrame(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class VideoFrame(msgspec.Struct, frozen=True, kw_only=True, eq=False, tag=True):
     """One picture. `pixels`: uint8 RGB (H, W, 3), read-only."""
 
     pixels: Uint8Array
@@ -50,7 +40,7 @@ class FaceCrop(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     score: float
 
 
-class FaceObservation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class FaceObservation(msgspec.Struct, frozen=True, kw_only=True, eq=False, tag=True):
     """All faces of one frame, largest first. An empty tuple says: looked, and nobody was there."""
 
     frame_width_px: int
@@ -58,14 +48,14 @@ class FaceObservation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     faces: tuple[FaceCrop, ...]
 
 
-class AudioChunk(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class AudioChunk(msgspec.Struct, frozen=True, kw_only=True, eq=False, tag=True):
     """Sound. `samples`: float32 (N, C) in [-1, 1]."""
 
     samples: Float32Array
     sample_rate_hz: int
 
 
-class TextMessage(msgspec.Struct, frozen=True, kw_only=True):
+class TextMessage(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Words, committed at the packet's `t_ns` and valid for its `duration_ns`."""
 
     text: str

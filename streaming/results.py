@@ -13,10 +13,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from streaming.packets import Modality
+from streaming.health import SCHEMA as SCHEMA
+from streaming.health import Health as Health
+from streaming.health import HealthKind as HealthKind
+from streaming.health import Timing as Timing
+from streaming.modality import Modality
 from streaming.windows import ClosedBy, ViewState
 
-SCHEMA = "attune/1"
 EMOTIONS = ("neutral", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
 
 Unit = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -37,25 +40,6 @@ class Phase(StrEnum):
     START = "start"
     UPDATE = "update"
     END = "end"
-
-
-class HealthKind(StrEnum):
-    """What can be wrong with a stream, or right again."""
-
-    GAP = "gap"
-    DROP = "drop"
-    LATE = "late"
-    CLOCK_JUMP = "clock_jump"
-    CORRUPT = "corrupt"
-    FROZEN = "frozen"
-    BLACK = "black"
-    SILENT = "silent"
-    CLIPPED = "clipped"
-    DESYNCHRONISED = "desynchronised"
-    SOURCE_LOST = "source_lost"
-    SOURCE_ENDED = "source_ended"
-    RECOVERED = "recovered"
-    STREAM_ENDED = "stream_ended"
 
 
 class Sentiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,22 +82,6 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
     words: int = 0
 
 
-class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """The latency waterfall of one result, in milliseconds; differs from run to run.
-
-    `align_ms`: window's end to closed; `queue_ms`: closed to taken up by the model;
-    `model_ms`: the model itself; `total_ms`: window's end to publication (negative or
-    meaningless when the input was not paced in real time, then None).
-    `published_unix_ns`: wall clock.
-    """
-
-    align_ms: float | None = None
-    queue_ms: float = 0.0
-    model_ms: float = 0.0
-    total_ms: float | None = None
-    published_unix_ns: int = 0
-
-
 class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
     """What the people in one window of one stream seem to feel.
 
@@ -154,21 +122,6 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
     label: str
     score: float
     evidence: dict[str, float | str]
-    timing: Timing = Timing()
-
-
-class Health(msgspec.Struct, frozen=True, kw_only=True, tag="health"):
-    """The state of a stream's input. `count` packets or samples were concerned."""
-
-    schema: str = SCHEMA
-    stream: str
-    epoch: int = 0
-    seq: int = 0
-    kind: HealthKind
-    t_ns: int
-    modality: Modality | None = None
-    count: int = 0
-    detail: str = ""
     timing: Timing = Timing()
 
 

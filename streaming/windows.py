@@ -8,16 +8,13 @@ touches, and is *new* in the first window that is closed after it came.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from streaming.health import Health
 from streaming.packets import Float32Array, Int64Array, Modality, Payload
-
-if TYPE_CHECKING:
-    from streaming.results import Health
 
 
 class ClosedBy(StrEnum):

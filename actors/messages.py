@@ -1,0 +1,87 @@
+"""What the stages hand to one another, and its bytes between processes.
+
+Invariant: decode(encode(x)) equals x, arrays included; nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from streaming.packets import Modality, PacketBatch
+from streaming.results import Health, Prediction
+from streaming.windows import Window
+
+
+class StreamOpened(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A stream's sources are open. `origin_ns`: session-clock time of stream time 0."""
+
+    stream: str
+    modalities: tuple[Modality, ...]
+    origin_ns: int
+    paced: bool
+
+
+class Packets(msgspec.Struct, frozen=True, tag=True, eq=False):
+    """One batch from ingest to the aligner."""
+
+    batch: PacketBatch
+
+
+class WindowReady(msgspec.Struct, frozen=True, kw_only=True, tag=True, eq=False):
+    """A closed window on its way to the model. `closed_at_ns`: session clock."""
+
+    window: Window
+    closed_at_ns: int
+    origin_ns: int
+    paced: bool
+
+
+class Scored(msgspec.Struct, frozen=True, tag=True):
+    """A prediction on its way to the events and the sinks."""
+
+    prediction: Prediction
+
+
+class StreamEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Nothing more of this stream follows. `dropped`: packets by reason, over its whole life."""
+
+    stream: str
+    end_ns: int
+    pushed: int = 0
+    windowed: int = 0
+    dropped: dict[str, int] = {}
+    health: tuple[Health, ...] = ()
+
+
+Cargo = StreamOpened | Packets | WindowReady | Scored | StreamEnded
+
+
+def _pack(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        array = np.ascontiguousarray(value)
+        return (array.dtype.str, array.shape, array.tobytes())
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"cannot carry a {type(value).__name__} between stages")
+
+
+def _unpack(kind: Any, value: Any) -> Any:
+    dtype, shape, data = value
+    return np.frombuffer(data, dtype=np.dtype(dtype)).reshape(shape)
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_pack)
+_decoder: msgspec.msgpack.Decoder[Cargo] = msgspec.msgpack.Decoder(Cargo, dec_hook=_unpack)
+
+
+def encode(cargo: Cargo) -> bytes:
+    """The bytes of one hand-over."""
+    return _encoder.encode(cargo)
+
+
+def decode(data: bytes) -> Cargo:
+    """The hand-over again. Arrays are read-only views of `data`."""
+    return _decoder.decode(data)

@@ -1,0 +1,61 @@
+"""Health: lateness, gaps, drops and losses are data, published like results."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from streaming.modality import Modality
+
+SCHEMA = "attune/1"
+
+
+class HealthKind(StrEnum):
+    """What can be wrong with a stream, or right again."""
+
+    GAP = "gap"
+    DROP = "drop"
+    LATE = "late"
+    CLOCK_JUMP = "clock_jump"
+    CORRUPT = "corrupt"
+    FROZEN = "frozen"
+    BLACK = "black"
+    SILENT = "silent"
+    CLIPPED = "clipped"
+    DESYNCHRONISED = "desynchronised"
+    SOURCE_LOST = "source_lost"
+    SOURCE_ENDED = "source_ended"
+    RECOVERED = "recovered"
+    STREAM_ENDED = "stream_ended"
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """The latency waterfall of one result, in milliseconds; differs from run to run.
+
+    `align_ms`: window's end to closed; `queue_ms`: closed to taken up by the model;
+    `model_ms`: the model itself; `total_ms`: window's end to publication (negative or
+    meaningless when the input was not paced in real time, then None).
+    `published_unix_ns`: wall clock.
+    """
+
+    align_ms: float | None = None
+    queue_ms: float = 0.0
+    model_ms: float = 0.0
+    total_ms: float | None = None
+    published_unix_ns: int = 0
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True, tag="health"):
+    """The state of a stream's input. `count` packets or samples were concerned."""
+
+    schema: str = SCHEMA
+    stream: str
+    epoch: int = 0
+    seq: int = 0
+    kind: HealthKind
+    t_ns: int
+    modality: Modality | None = None
+    count: int = 0
+    detail: str = ""
+    timing: Timing = Timing()
