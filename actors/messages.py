@@ -10,9 +10,16 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from streaming.packets import Modality, PacketBatch
-from streaming.results import Health, Prediction
-from streaming.windows import Window
+from streaming.packets import Float32Array, Modality, PacketBatch, Uint8Array
+from streaming.results import (
+    FaceCount,
+    Health,
+    LoudnessTrack,
+    ModalityReceipt,
+    Prediction,
+    Signals,
+)
+from streaming.windows import ClosedBy
 
 
 class StreamOpened(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -30,10 +37,47 @@ class Packets(msgspec.Struct, frozen=True, tag=True, eq=False):
     batch: PacketBatch
 
 
-class WindowReady(msgspec.Struct, frozen=True, kw_only=True, tag=True, eq=False):
-    """A closed window on its way to the model. `closed_at_ns`: session clock."""
+class TextSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """Words and the span of stream time for which they hold."""
 
-    window: Window
+    start_ns: int
+    end_ns: int
+    text: str
+
+
+class HopData(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What is new in one hop, in the form the models take.
+
+    `faces`: uint8 (F, 48, 48) grey, the leading face at the grid's instants; `audio`: float32
+    (N,) at 16 kHz with gaps as zeros; `audio_coverage`: share of N that is real.
+    """
+
+    start_ns: int
+    end_ns: int
+    faces: Uint8Array
+    audio: Float32Array
+    audio_coverage: float
+    texts: tuple[TextSpan, ...]
+
+
+class WindowReady(msgspec.Struct, frozen=True, kw_only=True, tag=True, eq=False):
+    """A closed window on its way to the model: only what is new in it, and its receipts.
+
+    `closed_at_ns`: session clock. `words`: in all texts of the window.
+    """
+
+    stream: str
+    index: int
+    start_ns: int
+    end_ns: int
+    closed_by: ClosedBy
+    revision: int
+    hops: tuple[HopData, ...]
+    receipts: dict[Modality, ModalityReceipt]
+    loudness: LoudnessTrack
+    faces: tuple[FaceCount, ...]
+    signals: Signals
+    health: tuple[Health, ...]
     closed_at_ns: int
     origin_ns: int
     paced: bool

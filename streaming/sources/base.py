@@ -22,11 +22,13 @@ class Source(Protocol):
     `items()` yields, for each modality of `modalities`: packets with `seq` 0, 1, 2, ... and
     finite times, then exactly one `Progress(ended=True)` as that modality's last item. Items
     come in order of `due_ns`, except where a source disorders them on purpose.
-    `live`: iteration blocks until the world delivers, so no pacing is needed.
+    `live`: iteration blocks until the world delivers, so no pacing is needed; times are then
+    session-clock times. `ordered`: no packet is older than one before it of its modality.
     """
 
     modalities: tuple[Modality, ...]
     live: bool
+    ordered: bool
 
     def items(self) -> Iterator[Item]:
         """Everything the source has to say, once."""

@@ -1,0 +1,80 @@
+"""Packets gathered into one batch for each hop and modality.
+
+Invariant: what goes in comes out once, in order; a batch's `progress_ns` never runs backwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from streaming.health import Health
+from streaming.packets import Modality, Packet, PacketBatch, Progress
+from streaming.sources.base import Item
+
+
+class HopBatcher:
+    """Collects the items of one stream until `cut`."""
+
+    def __init__(self, stream: str, modalities: Iterable[Modality]) -> None:
+        self._stream = stream
+        self._packets: dict[Modality, list[Packet]] = {m: [] for m in modalities}
+        self._health: list[Health] = []
+        self._ended: dict[Modality, int] = {}
+        self._open = set(self._packets)
+
+    @property
+    def finished(self) -> bool:
+        """True once every modality has ended and its end was cut."""
+        return not self._open
+
+    def add(self, item: Item) -> None:
+        """Take one item of the stream."""
+        match item:
+            case Packet():
+                self._packets[item.modality].append(item)
+            case Health():
+                self._health.append(item)
+            case Progress(ended=True):
+                self._ended[item.modality] = item.t_ns
+            case _:
+                pass
+
+    def end(self, modality: Modality, t_ns: int) -> None:
+        """`modality` is over, unless it already was."""
+        self._ended.setdefault(modality, t_ns)
+
+    def cut_one(self, modality: Modality, progress_ns: int) -> PacketBatch:
+        """The batch of one modality that is still open."""
+        return self._batch(modality, progress_ns)
+
+    def cut(self, progress_ns: int, unpromised: Iterable[Modality] = ()) -> list[PacketBatch]:
+        """One batch for each modality still open, promising `progress_ns` where that is safe."""
+        silent = set(unpromised)
+        return [
+            self._batch(modality, 0 if modality in silent else progress_ns)
+            for modality in self._packets
+            if modality in self._open
+        ]
+
+    def _batch(self, modality: Modality, progress_ns: int) -> PacketBatch:
+        ended = modality in self._ended
+        batch = PacketBatch.of(
+            self._stream,
+            modality,
+            self._packets[modality],
+            progress_ns=self._ended[modality] if ended else progress_ns,
+            ended=ended,
+            health=tuple(self._health),
+        )
+        self._packets[modality] = []
+        self._health = []
+        if ended:
+            self._open.discard(modality)
+        return batch
+
+
+def shifted(item: Item, delta_ns: int) -> Item:
+    """`item` on a time line whose zero lies `delta_ns` earlier."""
+    return msgspec.structs.replace(item, t_ns=item.t_ns + delta_ns) if delta_ns else item

@@ -1,0 +1,99 @@
+"""Inference: windows of any number of streams in, predictions out, batched over streams.
+
+Invariant: what leaves for one stream keeps the order in which it came; no two windows of one
+stream share a batch, because the second needs what the first left behind.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from models.analyser import Analyser
+
+from actors.messages import Cargo, Scored, StreamEnded, WindowReady
+from actors.translate import SPEECH_AT, prediction, window_input
+from models.types import Scores
+from streaming.clock import NS_PER_MS, Clock
+from streaming.results import Timing
+
+
+class InferStage:
+    """The analyser behind the stages' seam, and the memory that spans windows."""
+
+    def __init__(self, analyser: Analyser, clock: Clock) -> None:
+        self._analyser = analyser
+        self._clock = clock
+        self._speech: dict[str, deque[tuple[int, bool]]] = {}
+
+    def handle(self, cargoes: Sequence[Cargo]) -> list[Cargo]:
+        """Score all windows at hand, in as few batches as their order allows."""
+        waiting = list(cargoes)
+        out: list[Cargo] = []
+        while waiting:
+            batch, waiting = self._next_batch(waiting, out)
+            if batch:
+                out.extend(self._score(batch))
+        return out
+
+    def _next_batch(
+        self, waiting: list[Cargo], out: list[Cargo]
+    ) -> tuple[list[WindowReady], list[Cargo]]:
+        batch: dict[str, WindowReady] = {}
+        later: list[Cargo] = []
+        held: set[str] = set()
+        for cargo in waiting:
+            match cargo:
+                case WindowReady(stream=stream) if stream not in batch and stream not in held:
+                    batch[stream] = cargo
+                case StreamEnded(stream=stream) if stream not in batch and stream not in held:
+                    self._forget(stream)
+                    out.append(cargo)
+                case WindowReady(stream=stream) | StreamEnded(stream=stream):
+                    held.add(stream)
+                    later.append(cargo)
+                case _:
+                    raise TypeError(f"inference takes no {type(cargo).__name__}")
+        return list(batch.values()), later
+
+    def _score(self, batch: list[WindowReady]) -> list[Cargo]:
+        taken_ns = self._clock.now_ns()
+        scores = self._analyser.step([window_input(ready) for ready in batch])
+        model_ms = _ms(self._clock.now_ns() - taken_ns)
+        return [
+            Scored(
+                prediction(
+                    ready,
+                    score,
+                    self._speech_share(ready, score),
+                    model=self._analyser.revision,
+                    timing=Timing(
+                        align_ms=_ms(ready.closed_at_ns - ready.origin_ns - ready.end_ns)
+                        if ready.paced
+                        else None,
+                        queue_ms=_ms(taken_ns - ready.closed_at_ns),
+                        model_ms=model_ms,
+                    ),
+                )
+            )
+            for ready, score in zip(batch, scores, strict=True)
+        ]
+
+    def _speech_share(self, ready: WindowReady, scores: Scores) -> float:
+        """Share of the window's speech frames in which somebody spoke."""
+        frames = self._speech.setdefault(ready.stream, deque())
+        frames.extend(
+            (scores.speech_start_ns + i * scores.speech_step_ns, bool(p >= SPEECH_AT))
+            for i, p in enumerate(scores.speech)
+        )
+        while frames and frames[0][0] < ready.start_ns:
+            frames.popleft()
+        return sum(spoken for _, spoken in frames) / len(frames) if frames else 0.0
+
+    def _forget(self, stream: str) -> None:
+        self._analyser.forget(stream)
+        self._speech.pop(stream, None)
+
+
+def _ms(span_ns: int) -> float:
+    return round(span_ns / NS_PER_MS, 3)

@@ -1,0 +1,265 @@
+"""Ingest: sources are paced, frames are reduced to faces, packets leave in batches.
+
+One thread reads all scheduled sources of a stream, merged by the time at which a live device
+would have delivered them; each live source has a thread of its own. Packets leave when their
+hop is over, so that one hand-over carries a hop. In real time a reader that has fallen behind
+gives up pictures (and says so), never sound or words.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+from streaming.sources.faces import FaceReducer
+from streaming.sources.open import open_source
+
+from actors.batching import HopBatcher, shifted
+from actors.messages import Cargo, Packets, StreamOpened
+from streaming.clock import NS_PER_MS, Clock
+from streaming.errors import AttuneError, UsageError
+from streaming.health import Health, HealthKind
+from streaming.packets import Modality, Packet, PacketBatch, Progress, VideoFrame
+from streaming.settings import AttuneSettings, StreamSettings
+from streaming.sources.base import Item, Source, due_ns
+
+log = logging.getLogger(__name__)
+
+FRESH_NS = 500 * NS_PER_MS  # a picture older than this is not worth a look in real time
+Emit = Callable[[Cargo], bool]
+
+
+class StreamReader:
+    """All sources of one stream. `emit` may block; it answers False when nobody takes more."""
+
+    def __init__(
+        self, stream: StreamSettings, settings: AttuneSettings, clock: Clock, emit: Emit
+    ) -> None:
+        self._name = stream.name
+        self._clock = clock
+        self._emit = emit
+        self._paced = settings.pipeline.pace == "realtime"
+        self._hop_ns = round(settings.windows.hop_ms * NS_PER_MS)
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._cut_ns = 0
+        self._overdue = 0
+        self._reducer = FaceReducer(settings.vision)
+        self._sources = self._open(stream, settings)
+        self.modalities = self._claim_modalities()
+        self._batcher = HopBatcher(self._name, self.modalities)
+        self._origin_ns = 0
+
+    def _open(self, stream: StreamSettings, settings: AttuneSettings) -> list[Source]:
+        sources: list[Source] = []
+        try:
+            for spec in stream.sources:
+                sources.append(  # noqa: PERF401 - what is open must be closed when the next fails
+                    open_source(
+                        spec, stream=self._name, vision=settings.vision, hop_ns=self._hop_ns
+                    )
+                )
+        except AttuneError:
+            _close(sources)
+            raise
+        if not self._paced and any(source.live for source in sources):
+            _close(sources)
+            raise UsageError(
+                f"stream {self._name!r}: a live source cannot be read as fast as possible; "
+                "leave out --fast (pipeline.pace=fast)"
+            )
+        return sources
+
+    def _claim_modalities(self) -> tuple[Modality, ...]:
+        claimed = [m for source in self._sources for m in source.modalities]
+        twice = sorted({m for m in claimed if claimed.count(m) > 1})
+        if twice:
+            _close(self._sources)
+            raise UsageError(
+                f"stream {self._name!r}: {twice[0]} comes from two sources; give one of them "
+                "a stream of its own, or switch it off there (video: false, audio: false)"
+            )
+        return tuple(m for m in Modality if m in claimed)
+
+    def run(self) -> None:
+        """Read to the end or until `stop`; the stream is always ended properly."""
+        self._origin_ns = self._clock.now_ns()
+        self._emit(
+            StreamOpened(
+                stream=self._name,
+                modalities=self.modalities,
+                origin_ns=self._origin_ns,
+                paced=self._paced,
+            )
+        )
+        live = [s for s in self._sources if s.live]
+        threads = [
+            threading.Thread(target=self._read_live, args=(s,), daemon=True, name=f"{self._name}")
+            for s in live
+        ]
+        for thread in threads:
+            thread.start()
+        self._read_scheduled([s for s in self._sources if not s.live])
+        while any(t.is_alive() for t in threads) and not self._stop.is_set():
+            self._cut_at(self._cut_ns + self._hop_ns)
+        self._finish()
+
+    def stop(self) -> None:
+        """End soon: what was read is still delivered."""
+        self._stop.set()
+        _close([s for s in self._sources if s.live])
+
+    def _read_scheduled(self, sources: Sequence[Source]) -> None:
+        for item in heapq.merge(*(self._guarded(s) for s in sources), key=due_ns):
+            due = due_ns(item)
+            while due > self._cut_ns + self._hop_ns:
+                self._cut_at(self._cut_ns + self._hop_ns)
+            if self._stop.is_set() or not self._wait_until(due):
+                return
+            self._admit(item)
+
+    def _read_live(self, source: Source) -> None:
+        for item in self._guarded(source):
+            self._admit(shifted(item, -self._origin_ns), live=True)
+
+    def _guarded(self, source: Source) -> Iterator[Item]:
+        """`source.items()`, whose failure ends only its own modalities."""
+        ended: set[Modality] = set()
+        last_ns = self._origin_ns if source.live else 0
+        try:
+            for item in source.items():
+                last_ns = max(last_ns, item.t_ns)
+                if isinstance(item, Progress) and item.ended:
+                    ended.add(item.modality)
+                yield item
+                if self._stop.is_set():
+                    break
+        except Exception as error:
+            if not isinstance(error, AttuneError):
+                log.exception("stream %s: a source failed", self._name)
+            detail = " ".join(str(error).split()) or type(error).__name__
+            yield Health(
+                stream=self._name, kind=HealthKind.SOURCE_LOST, t_ns=last_ns, detail=detail
+            )
+        for modality in source.modalities:
+            if modality not in ended:
+                yield Progress(stream=self._name, modality=modality, t_ns=last_ns, ended=True)
+
+    def _admit(self, item: Item, *, live: bool = False) -> None:
+        now_ns = self._clock.now_ns()
+        if isinstance(item, Packet):
+            late_ns = now_ns - self._origin_ns - due_ns(item)
+            if isinstance(item.payload, VideoFrame):
+                if self._paced and late_ns > FRESH_NS:
+                    self._overdue += 1
+                    return
+                item = self._reducer.observe(item)
+            item = msgspec.structs.replace(item, received_ns=now_ns)
+        with self._lock:
+            if live and isinstance(item, Packet) and item.modality is Modality.TEXT:
+                item = shifted(item, max(self._cut_ns - item.t_ns, 0))
+            self._batcher.add(item)
+            if live and isinstance(item, Packet) and item.modality is not Modality.TEXT:
+                self._hand_over_live(item)
+
+    def _hand_over_live(self, packet: Packet) -> None:
+        """A device's hop leaves as soon as the device itself has passed the hop's end."""
+        reached = due_ns(packet)
+        if reached // self._hop_ns > (packet.t_ns - 1) // self._hop_ns or reached == packet.t_ns:
+            self._send(self._batcher.cut_one(packet.modality, reached))
+
+    def _cut_at(self, boundary_ns: int) -> None:
+        self._wait_until(boundary_ns)
+        with self._lock:
+            self._cut_ns = boundary_ns
+            self._report_overdue()
+            for batch in self._batcher.cut(boundary_ns, self._unpromised()):
+                self._send(batch)
+
+    def _unpromised(self) -> set[Modality]:
+        """Modalities that may still deliver something older than the boundary."""
+        return {
+            m
+            for source in self._sources
+            for m in source.modalities
+            if not source.ordered or (source.live and m is not Modality.TEXT)
+        }
+
+    def _report_overdue(self) -> None:
+        if self._overdue:
+            self._batcher.add(
+                Health(
+                    stream=self._name,
+                    kind=HealthKind.DROP,
+                    t_ns=self._cut_ns,
+                    modality=Modality.VIDEO,
+                    count=self._overdue,
+                    detail="overload: pictures passed over to stay in real time",
+                )
+            )
+            self._overdue = 0
+
+    def _finish(self) -> None:
+        with self._lock:
+            self._report_overdue()
+            for modality in self.modalities:
+                self._batcher.end(modality, self._cut_ns)
+            for batch in self._batcher.cut(self._cut_ns):
+                self._send(batch)
+        _close(self._sources)
+
+    def _send(self, batch: PacketBatch) -> None:
+        if not self._emit(Packets(batch)):
+            self._stop.set()
+
+    def _wait_until(self, t_ns: int) -> bool:
+        if not self._paced:
+            return not self._stop.is_set()
+        return self._clock.wait_until(self._origin_ns + t_ns, self._stop)
+
+
+class Ingest:
+    """Any number of stream readers, a thread each."""
+
+    def __init__(
+        self,
+        streams: Sequence[StreamSettings],
+        settings: AttuneSettings,
+        clock: Clock,
+        emit: Emit,
+    ) -> None:
+        self._readers: list[StreamReader] = []
+        try:
+            for stream in streams:
+                self._readers.append(StreamReader(stream, settings, clock, emit))
+        except AttuneError:
+            self.stop()
+            raise
+        self._threads = [
+            threading.Thread(target=reader.run, name="ingest", daemon=True)
+            for reader in self._readers
+        ]
+
+    def start(self) -> None:
+        """Begin to read."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Ask all readers to end."""
+        for reader in self._readers:
+            reader.stop()
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait for the readers; True when all have ended."""
+        for thread in self._threads:
+            thread.join(timeout_s)
+        return not any(thread.is_alive() for thread in self._threads)
+
+
+def _close(sources: Sequence[Source]) -> None:
+    for source in sources:
+        source.close()

@@ -1,0 +1,87 @@
+"""The whole pipeline in one process, without Ray: for tests and single small jobs.
+
+The stages are the same plain classes that the Ray actors hold, and a contract suite holds both
+pipelines equal in what they emit.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from actors.align import AlignStage
+from actors.infer import InferStage
+from actors.ingest import Ingest
+from actors.messages import Cargo
+from actors.publish import PublishStage
+from actors.report import Report, cpu_seconds
+from models.analyser import Analyser
+from streaming.clock import NS_PER_MS, NS_PER_S, Clock, SystemClock
+from streaming.mailbox import Mailbox
+from streaming.settings import AttuneSettings
+from streaming.sinks.base import Sink
+
+IN_FLIGHT = 64
+TICK_S = 0.02
+NS_PER_TICK = int(TICK_S * NS_PER_S)
+
+
+class InlinePipeline:
+    """All stages on the calling thread, the readers on theirs. Sinks are closed at the end."""
+
+    def __init__(
+        self,
+        settings: AttuneSettings,
+        analyser: Analyser,
+        sinks: list[Sink],
+        clock: Clock | None = None,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._mailbox: Mailbox[Cargo] = Mailbox(IN_FLIGHT)
+        self._align = AlignStage(settings.windows, self._clock)
+        self._infer = InferStage(analyser, self._clock)
+        self._publish = PublishStage(settings.events, sinks, self._clock)
+        self._ingest = Ingest(settings.streams, settings, self._clock, self._mailbox.put)
+
+    def run(self, stop: threading.Event) -> Report:
+        """Run until all streams have ended; `stop` ends them early and in good order."""
+        started_ns, cpu_s = self._clock.now_ns(), cpu_seconds()
+        closer = threading.Thread(target=self._close_when_read, daemon=True)
+        self._ingest.start()
+        closer.start()
+        try:
+            self._loop(stop)
+        finally:
+            self._ingest.stop()
+            self._mailbox.close()
+            self._publish.close()
+        return Report(
+            streams=self._publish.totals,
+            failures=self._publish.failures,
+            wall_s=(self._clock.now_ns() - started_ns) / NS_PER_S,
+            cpu_s={"inline": cpu_seconds() - cpu_s},
+            interrupted=stop.is_set(),
+        )
+
+    def _loop(self, stop: threading.Event) -> None:
+        beat_ns = round(self._settings.output.heartbeat_ms * NS_PER_MS)
+        ticked_ns = beaten_ns = self._clock.now_ns()
+        while True:
+            cargo = self._mailbox.take(TICK_S)
+            ready = [] if cargo is None else self._align.handle(cargo)
+            now_ns = self._clock.now_ns()
+            if now_ns - ticked_ns >= NS_PER_TICK:
+                ready, ticked_ns = ready + self._align.tick(), now_ns
+            for scored in self._infer.handle(ready):
+                self._publish.handle(scored)
+            if now_ns - beaten_ns >= beat_ns:
+                self._publish.beat()
+                beaten_ns = now_ns
+            if stop.is_set():
+                self._ingest.stop()
+            if cargo is None and self._mailbox.closed:
+                return
+
+    def _close_when_read(self) -> None:
+        self._ingest.join()
+        self._mailbox.close()

@@ -1,0 +1,153 @@
+"""Publication: predictions in, results, events and health out to every sink.
+
+For each window: its health first, then its result, then its events. A sink that fails is
+reported once and left out from then on; the others go on, and nothing already sent is lost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from actors.messages import Cargo, Scored, StreamEnded
+from streaming.clock import NS_PER_MS, Clock
+from streaming.errors import SinkError
+from streaming.events.engine import EventEngine
+from streaming.health import Health, HealthKind
+from streaming.results import Event, Prediction, Result
+from streaming.settings import EventSettings
+from streaming.sinks.base import Sink
+from streaming.wire import Sequencer, encode
+
+RECENT = 8192  # latencies kept for percentiles: over an hour of one stream
+
+
+@dataclass(kw_only=True)
+class StreamTotals:
+    """What one stream came to. Latencies in milliseconds beyond the window's end, the latest."""
+
+    windows: int = 0
+    events: dict[str, int] = field(default_factory=dict)
+    pushed: int = 0
+    windowed: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    latency_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    model_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    ended: bool = False
+
+
+class PublishStage:
+    """Events, sequence numbers and sinks of all streams."""
+
+    def __init__(self, settings: EventSettings, sinks: Sequence[Sink], clock: Clock) -> None:
+        self._settings = settings
+        self._sinks = list(sinks)
+        self._clock = clock
+        self._sequencer = Sequencer(epoch=time.time_ns())
+        self._engines: dict[str, EventEngine] = {}
+        self.totals: dict[str, StreamTotals] = {}
+        self.failures: list[str] = []
+
+    def handle(self, cargo: Cargo) -> None:
+        """Say what `cargo` amounts to."""
+        match cargo:
+            case Scored(prediction=prediction):
+                self._publish(prediction)
+            case StreamEnded():
+                self._end(cargo)
+            case _:
+                raise TypeError(f"publication takes no {type(cargo).__name__}")
+
+    def beat(self) -> None:
+        """Send a heartbeat where a sink has subscribers to keep."""
+        topic, payload = encode(self._sequencer.heartbeat())
+        for sink in self._sinks:
+            sink.beat(topic, payload)
+
+    def flush(self) -> None:
+        """Have every sink pass on what it holds."""
+        for sink in list(self._sinks):
+            self._try(sink, lambda sink=sink: sink.flush())
+
+    def close(self) -> None:
+        """Flush and close every sink. Streams that never ended have their events ended."""
+        for stream in list(self._engines):
+            self._end(StreamEnded(stream=stream, end_ns=0))
+        for sink in list(self._sinks):
+            self._try(sink, lambda sink=sink: sink.close())
+        self._sinks = []
+
+    def _publish(self, prediction: Prediction) -> None:
+        result = prediction.result
+        totals = self._totals(result.stream)
+        for health in prediction.health:
+            self._send(health)
+        self._send(self._timed(prediction, totals))
+        totals.windows += 1
+        engine = self._engines.get(result.stream)
+        if engine is None:
+            engine = self._engines[result.stream] = EventEngine(result.stream, self._settings)
+        self._send_events(engine.step(prediction), totals)
+
+    def _timed(self, prediction: Prediction, totals: StreamTotals) -> Result:
+        """The result with its latency, which is known only where input was paced."""
+        result = prediction.result
+        totals.model_ms.append(result.timing.model_ms)
+        if result.timing.align_ms is None:
+            return result
+        end_ns = prediction.origin_ns + result.end_ns
+        total_ms = round((self._clock.now_ns() - end_ns) / NS_PER_MS, 3)
+        totals.latency_ms.append(total_ms)
+        timing = msgspec.structs.replace(result.timing, total_ms=total_ms)
+        return msgspec.structs.replace(result, timing=timing)
+
+    def _end(self, ended: StreamEnded) -> None:
+        totals = self._totals(ended.stream)
+        engine = self._engines.pop(ended.stream, None)
+        if engine is not None:
+            self._send_events(engine.finish(ended.end_ns), totals)
+        for health in ended.health:
+            self._send(health)
+        self._send(
+            Health(
+                stream=ended.stream,
+                kind=HealthKind.STREAM_ENDED,
+                t_ns=ended.end_ns,
+                count=totals.windows,
+                detail=_ledger_line(ended),
+            )
+        )
+        totals.pushed, totals.windowed = ended.pushed, ended.windowed
+        totals.dropped, totals.ended = dict(ended.dropped), True
+        self.flush()
+
+    def _send_events(self, events: Sequence[Event], totals: StreamTotals) -> None:
+        for event in events:
+            if event.phase == "start":
+                totals.events[event.kind] = totals.events.get(event.kind, 0) + 1
+            self._send(event)
+
+    def _send(self, message: Result | Event | Health) -> None:
+        topic, payload = encode(self._sequencer.stamp(message))
+        for sink in list(self._sinks):
+            self._try(sink, lambda sink=sink: sink.send(topic, payload))
+
+    def _try(self, sink: Sink, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except SinkError as error:
+            self.failures.append(str(error))
+            if sink in self._sinks:
+                self._sinks.remove(sink)
+
+    def _totals(self, stream: str) -> StreamTotals:
+        return self.totals.setdefault(stream, StreamTotals())
+
+
+def _ledger_line(ended: StreamEnded) -> str:
+    dropped = ", ".join(f"{n} {reason}" for reason, n in sorted(ended.dropped.items()) if n)
+    return f"{ended.pushed} packets: {ended.windowed} windowed, {dropped or '0'} dropped"

@@ -1,0 +1,31 @@
+"""What a run came to, for the summary at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import psutil
+
+from actors.publish import StreamTotals
+
+
+@dataclass(kw_only=True)
+class Report:
+    """`cpu_s` by process, `wall_s` from the first packet asked for to the last message sent."""
+
+    streams: dict[str, StreamTotals]
+    failures: list[str] = field(default_factory=list)
+    wall_s: float = 0.0
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    interrupted: bool = False
+
+    @property
+    def cpu_share(self) -> float:
+        """CPU time over wall time; 1.0 is one whole core."""
+        return sum(self.cpu_s.values()) / self.wall_s if self.wall_s > 0 else 0.0
+
+
+def cpu_seconds(pid: int | None = None) -> float:
+    """User and system time of one process so far."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)

@@ -1,0 +1,312 @@
+"""The one place where windows become model input, and model output becomes results.
+
+`streaming` and `models` do not know each other; this file knows both. Everything here is pure,
+and every float that will reach the wire is rounded here, once.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from actors.messages import HopData, TextSpan, WindowReady
+from models.types import EMOTIONS, Hop, Scores, Text, WindowInput
+from streaming.clock import NS_PER_MS, NS_PER_S
+from streaming.packets import (
+    DURATION_NS,
+    T_NS,
+    AudioChunk,
+    FaceObservation,
+    Float32Array,
+    Modality,
+    TextMessage,
+    Uint8Array,
+)
+from streaming.results import (
+    FaceCount,
+    LoudnessTrack,
+    ModalityReceipt,
+    Prediction,
+    Result,
+    Sentiment,
+    Signals,
+    SpeechTrack,
+    Timing,
+)
+from streaming.settings import AUDIO_RATE_HZ
+from streaming.windows import View, ViewState, Window
+
+FACE_PX = 48
+LOUDNESS_STEP_NS = 50 * NS_PER_MS
+SILENCE_DBFS = -120.0
+DECIMALS = 4
+SPEECH_AT = 0.5
+
+
+def window_ready(
+    window: Window, hop_ns: int, *, closed_at_ns: int, origin_ns: int, paced: bool
+) -> WindowReady:
+    """What the model needs of `window`: its new hops, and the receipts of all of it."""
+    video, audio, text = (window.view(m) for m in Modality)
+    samples, real = _samples(audio, window.new_from_ns, window.end_ns)
+    per_hop = _sample_count(hop_ns)
+    hops = tuple(
+        HopData(
+            start_ns=start,
+            end_ns=start + hop_ns,
+            faces=_leading_faces(video, start, start + hop_ns),
+            audio=samples[i * per_hop : (i + 1) * per_hop],
+            audio_coverage=float(real[i * per_hop : (i + 1) * per_hop].mean()),
+            texts=_texts_begun(text, start, start + hop_ns),
+        )
+        for i, start in enumerate(range(window.new_from_ns, window.end_ns, hop_ns))
+    )
+    looks = _face_counts(video)
+    return WindowReady(
+        stream=window.stream,
+        index=window.index,
+        start_ns=window.start_ns,
+        end_ns=window.end_ns,
+        closed_by=window.closed_by,
+        revision=window.revision,
+        hops=hops,
+        receipts={v.modality: _receipt(v) for v in window.views},
+        loudness=_loudness(samples, real, window.new_from_ns),
+        faces=tuple(look for look in looks if look.t_ns >= window.new_from_ns),
+        signals=Signals(
+            faces=max((look.faces for look in looks), default=0),
+            face_share=_round(np.mean([look.faces > 0 for look in looks])) if looks else 0.0,
+            words=_word_count(text),
+        ),
+        health=window.health,
+        closed_at_ns=closed_at_ns,
+        origin_ns=origin_ns,
+        paced=paced,
+    )
+
+
+def window_input(ready: WindowReady) -> WindowInput:
+    """The same, as the models name it."""
+    return WindowInput(
+        stream=ready.stream,
+        start_ns=ready.start_ns,
+        end_ns=ready.end_ns,
+        new_hops=tuple(
+            Hop(
+                start_ns=h.start_ns,
+                end_ns=h.end_ns,
+                faces=h.faces,
+                audio=h.audio,
+                audio_coverage=h.audio_coverage,
+                texts=tuple(
+                    Text(start_ns=t.start_ns, end_ns=t.end_ns, text=t.text) for t in h.texts
+                ),
+            )
+            for h in ready.hops
+        ),
+    )
+
+
+def prediction(
+    ready: WindowReady,
+    scores: Scores,
+    speech_share: float,
+    loudness_dbfs: float | None,
+    *,
+    model: str,
+    timing: Timing,
+) -> Prediction:
+    """What the world is told of `ready`, given the model's `scores`.
+
+    `speech_share` and `loudness_dbfs` span the whole window, of which `ready` has only the news.
+    """
+    result = Result(
+        stream=ready.stream,
+        index=ready.index,
+        start_ns=ready.start_ns,
+        end_ns=ready.end_ns,
+        revision=ready.revision,
+        closed_by=ready.closed_by,
+        sentiment=_sentiment(scores),
+        arousal=None if scores.arousal is None else _signed(scores.arousal),
+        emotions=None if scores.emotions is None else _named(scores.emotions),
+        modalities={m: _with_scores(m, r, scores) for m, r in ready.receipts.items()},
+        signals=Signals(
+            faces=ready.signals.faces,
+            face_share=ready.signals.face_share,
+            speech_share=_round(speech_share),
+            loudness_dbfs=loudness_dbfs,
+            words=ready.signals.words,
+        ),
+        model=model,
+        timing=timing,
+    )
+    return Prediction(
+        result=result,
+        speech=SpeechTrack(
+            start_ns=scores.speech_start_ns,
+            step_ns=scores.speech_step_ns,
+            probability=tuple(np.round(scores.speech, DECIMALS).tolist()),
+        ),
+        loudness=ready.loudness,
+        faces=ready.faces,
+        health=ready.health,
+        closed_at_ns=ready.closed_at_ns,
+        origin_ns=ready.origin_ns,
+    )
+
+
+@lru_cache(maxsize=64)
+def _area_weights(source: int, target: int) -> Float32Array:
+    """Matrix (target, source) that averages over area, for pictures of any size."""
+    edges = np.linspace(0, source, target + 1)
+    cells = np.arange(source)
+    left = np.maximum(edges[:-1, None], cells)
+    right = np.minimum(edges[1:, None], cells + 1)
+    overlap = np.clip(right - left, 0, None)
+    return (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def grey_face(pixels: Uint8Array) -> Uint8Array:
+    """RGB (H, W, 3) to grey (48, 48) by ITU-R BT.601 luma and area averaging."""
+    luma = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    height, width = luma.shape
+    small = _area_weights(height, FACE_PX) @ luma @ _area_weights(width, FACE_PX).T
+    return np.rint(small).astype(np.uint8)
+
+
+def _leading_faces(view: View | None, start_ns: int, end_ns: int) -> Uint8Array:
+    crops = []
+    if view is not None and view.grid is not None:
+        grid = view.grid
+        instants = grid.start_ns + grid.step_ns * np.arange(len(grid.mask))
+        due = (instants >= start_ns) & (instants < end_ns) & grid.mask
+        for row in grid.left[due]:
+            seen = view.payloads[row]
+            if isinstance(seen, FaceObservation) and seen.faces:
+                crops.append(grey_face(seen.faces[0].pixels))
+    return np.stack(crops) if crops else np.empty((0, FACE_PX, FACE_PX), np.uint8)
+
+
+def _sample_count(span_ns: int) -> int:
+    return round(span_ns * AUDIO_RATE_HZ / NS_PER_S)
+
+
+def _samples(
+    view: View | None, start_ns: int, end_ns: int
+) -> tuple[Float32Array, npt.NDArray[np.bool_]]:
+    """Mono samples of `[start_ns, end_ns)` with zeros in the gaps, and which are real."""
+    out = np.zeros(_sample_count(end_ns - start_ns), np.float32)
+    real = np.zeros(len(out), np.bool_)
+    if view is not None:
+        for t_ns, chunk in zip(view.header[:, T_NS], view.payloads, strict=True):
+            if isinstance(chunk, AudioChunk):
+                _lay(chunk, round((int(t_ns) - start_ns) * AUDIO_RATE_HZ / NS_PER_S), out, real)
+    return out, real
+
+
+def _lay(chunk: AudioChunk, at: int, out: Float32Array, real: npt.NDArray[np.bool_]) -> None:
+    begin, end = max(at, 0), min(at + len(chunk.samples), len(out))
+    if begin < end:
+        out[begin:end] = chunk.samples[begin - at : end - at].mean(axis=1)
+        real[begin:end] = True
+
+
+def level_dbfs(samples: Float32Array) -> float:
+    """RMS level; full scale is a square wave of amplitude 1."""
+    power = float(np.mean(np.square(samples, dtype=np.float64)))
+    return _round(max(10 * np.log10(power), SILENCE_DBFS)) if power > 0 else SILENCE_DBFS
+
+
+def _loudness(samples: Float32Array, real: npt.NDArray[np.bool_], start_ns: int) -> LoudnessTrack:
+    """Levels of 50 ms frames; a frame that is half missing has none."""
+    step = _sample_count(LOUDNESS_STEP_NS)
+    frames = [slice(i, i + step) for i in range(0, len(samples) - step + 1, step)]
+    return LoudnessTrack(
+        start_ns=start_ns,
+        step_ns=LOUDNESS_STEP_NS,
+        dbfs=tuple(level_dbfs(samples[f]) if real[f].mean() > 0.5 else None for f in frames),
+    )
+
+
+def _texts_begun(view: View | None, start_ns: int, end_ns: int) -> tuple[TextSpan, ...]:
+    if view is None:
+        return ()
+    return tuple(
+        TextSpan(
+            start_ns=int(row[T_NS]),
+            end_ns=int(row[T_NS] + max(row[DURATION_NS], 1)),
+            text=message.text,
+        )
+        for row, message in zip(view.header, view.payloads, strict=True)
+        if isinstance(message, TextMessage) and start_ns <= row[T_NS] < end_ns
+    )
+
+
+def _word_count(view: View | None) -> int:
+    messages = view.payloads if view is not None else ()
+    return sum(len(m.text.split()) for m in messages if isinstance(m, TextMessage))
+
+
+def _face_counts(view: View | None) -> list[FaceCount]:
+    if view is None:
+        return []
+    return [
+        FaceCount(
+            t_ns=int(row[T_NS]),
+            faces=len(seen.faces),
+            track_id=seen.faces[0].track_id if seen.faces else -1,
+        )
+        for row, seen in zip(view.header, view.payloads, strict=True)
+        if isinstance(seen, FaceObservation)
+    ]
+
+
+def _receipt(view: View) -> ModalityReceipt:
+    return ModalityReceipt(
+        state=ViewState(view.state),
+        coverage=_round(view.coverage),
+        packets=len(view.header),
+        offset_ns=view.offset_ns,
+        uncertainty_ns=view.uncertainty_ns,
+    )
+
+
+def _with_scores(modality: Modality, receipt: ModalityReceipt, scores: Scores) -> ModalityReceipt:
+    alone = scores.unimodal.get(modality.value)
+    if alone is None:
+        return receipt
+    return ModalityReceipt(
+        state=receipt.state,
+        coverage=receipt.coverage,
+        packets=receipt.packets,
+        offset_ns=receipt.offset_ns,
+        uncertainty_ns=receipt.uncertainty_ns,
+        contribution=_round(scores.contributions.get(modality.value, 0.0)),
+        sentiment=_signed(alone.sentiment),
+        emotions=_named(alone.emotions),
+    )
+
+
+def _sentiment(scores: Scores) -> Sentiment | None:
+    if scores.sentiment is None or scores.sentiment_low is None or scores.sentiment_high is None:
+        return None
+    return Sentiment(
+        score=_signed(scores.sentiment),
+        low=_signed(scores.sentiment_low),
+        high=_signed(scores.sentiment_high),
+    )
+
+
+def _named(probabilities: np.ndarray) -> dict[str, float]:
+    return {e: min(_round(p), 1.0) for e, p in zip(EMOTIONS, probabilities, strict=True)}
+
+
+def _signed(value: float) -> float:
+    return min(max(_round(value), -1.0), 1.0)
+
+
+def _round(value: float | np.floating) -> float:
+    return round(float(value), DECIMALS)

@@ -1,0 +1,48 @@
+"""What is slow the first time is done before the first packet."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.analyser import Analyser
+from models.types import Hop, Text, WindowInput
+from streaming.aligner import Aligner
+from streaming.packets import Modality, Packet, PacketBatch, TextMessage
+from streaming.settings import ModelSettings, WindowSettings
+
+HOP_NS = 500_000_000
+
+
+def warm_aligner() -> None:
+    """Load or compile every kernel by aligning a few words."""
+    aligner = Aligner("warmup", WindowSettings().spec(tuple(Modality), paced=True))
+    word = TextMessage(text="hello")
+    for modality in Modality:
+        packets = [
+            Packet(stream="warmup", modality=modality, seq=i, t_ns=i * HOP_NS, payload=word)
+            for i in range(8)
+        ]
+        aligner.push(PacketBatch.of("warmup", modality, packets, progress_ns=4_000_000_000))
+    aligner.poll(None)
+
+
+def load_analyser(settings: ModelSettings) -> Analyser:
+    """The analyser, on one thread for each process, having scored one made-up window."""
+    analyser = Analyser.load(settings.path or None, device=settings.device)
+    rng = np.random.default_rng(0)
+    for start_ns in range(0, 4 * HOP_NS, HOP_NS):
+        hop = Hop(
+            start_ns=start_ns,
+            end_ns=start_ns + HOP_NS,
+            faces=rng.integers(0, 255, (2, 48, 48), dtype=np.uint8),
+            audio=rng.normal(0, 0.1, 8000).astype(np.float32),
+            audio_coverage=1.0,
+            texts=(Text(start_ns=start_ns, end_ns=start_ns + 1, text="hello"),),
+        )
+        end_ns = start_ns + HOP_NS
+        window = WindowInput(
+            stream="warmup", start_ns=max(0, end_ns - 4 * HOP_NS), end_ns=end_ns, new_hops=(hop,)
+        )
+        analyser.step([window])
+    analyser.forget("warmup")
+    return analyser

@@ -1,0 +1,162 @@
+"""From YAML and the command line to typed settings, checked once, here.
+
+Later layers win: defaults, the file, the options, `--set`. Unknown keys are refused with the
+nearest known one named. Relative paths are taken from the folder one stands in.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from streaming.errors import UsageError
+from streaming.settings import AttuneSettings, MediaSettings, TextSettings
+
+_UNKNOWN = re.compile(r"contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<path>[^`]*)`)?")
+
+
+def load(path: Path | None) -> dict[str, Any]:
+    """The tree of a YAML file, unchecked; an empty one for None."""
+    if path is None:
+        return {}
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"configuration {path} not found; give the path of a YAML file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"configuration {path} cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"configuration {path} is not YAML: {_one_line(error)}") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise UsageError(
+            f"configuration {path}: expected keys and values at the top, got a "
+            f"{type(tree).__name__}"
+        )
+    return tree
+
+
+def assign(tree: dict[str, Any], assignment: str) -> None:
+    """Put `dotted.key=value` into `tree`; the value is read as YAML."""
+    key, found, text = assignment.partition("=")
+    if not found or not key.strip():
+        raise UsageError(f"--set {assignment!r}: expected key=value, such as windows.hop_ms=250")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set {assignment!r}: {_one_line(error)}") from None
+    *path, last = key.strip().split(".")
+    node: Any = tree
+    for part in path:
+        node = _child(node, part, assignment)
+    if isinstance(node, list):
+        node[_index(node, last, assignment)] = value
+    else:
+        node[last] = value
+
+
+def settings(tree: dict[str, Any], origin: str = "configuration") -> AttuneSettings:
+    """Typed and checked settings of `tree`."""
+    try:
+        return _absolute(msgspec.convert(tree, AttuneSettings))
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{origin}: {_explain(str(error), tree)}") from None
+
+
+def _child(node: Any, part: str, assignment: str) -> Any:
+    if isinstance(node, list):
+        return node[_index(node, part, assignment)]
+    child = node.setdefault(part, {}) if isinstance(node, dict) else None
+    if not isinstance(child, dict | list):
+        raise UsageError(f"--set {assignment!r}: {part!r} has no keys below it")
+    return child
+
+
+def _index(node: list[Any], part: str, assignment: str) -> int:
+    if not part.isdigit() or int(part) >= len(node):
+        raise UsageError(f"--set {assignment!r}: expected an index below {len(node)}, got {part!r}")
+    return int(part)
+
+
+def _explain(complaint: str, tree: dict[str, Any]) -> str:
+    unknown = _UNKNOWN.search(complaint)
+    if unknown is None:
+        return complaint.replace("`$.", "`").replace("`$`", "the top")
+    path, key = unknown["path"] or "", unknown["key"]
+    known = _known_keys(path, tree)
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+    where = f"{path}.{key}" if path else key
+    if near:
+        return f"unknown key {where!r}; did you mean {near[0]!r}?"
+    return f"unknown key {where!r}; known here: {', '.join(sorted(known))}"
+
+
+def _known_keys(path: str, tree: dict[str, Any]) -> list[str]:
+    """Fields of the struct that stands at `path`, as msgspec writes paths."""
+    kind: Any = msgspec.inspect.type_info(AttuneSettings)
+    node: Any = tree
+    for name, index in re.findall(r"([A-Za-z_]\w*)|\[(\d+|\.\.\.)\]", path):
+        kind, node = _step(kind, node, name, index)
+    kind = _of_kind(kind, node)
+    keys = [f.encode_name for f in getattr(kind, "fields", ())]
+    tagged = getattr(kind, "tag_field", None)
+    return [*keys, tagged] if tagged else keys
+
+
+def _step(kind: Any, node: Any, name: str, index: str) -> tuple[Any, Any]:
+    kind = _of_kind(kind, node)
+    if name:
+        found = next((f.type for f in kind.fields if f.encode_name == name), None)
+        return found, node.get(name) if isinstance(node, dict) else None
+    items = node if isinstance(node, list) else []
+    if index.isdigit():
+        node = items[int(index)] if int(index) < len(items) else None
+    else:  # msgspec does not say which item: the first that looks wrong will do
+        node = next((i for i in items if isinstance(i, dict)), None)
+    return getattr(kind, "item_type", None), node
+
+
+def _of_kind(kind: Any, node: Any) -> Any:
+    """The member of a tagged union that `node` chooses."""
+    members = getattr(kind, "types", None)
+    if members is None:
+        return kind
+    chosen = node.get("kind") if isinstance(node, dict) else None
+    return next((m for m in members if getattr(m, "tag", None) == chosen), members[0])
+
+
+def _absolute(found: AttuneSettings) -> AttuneSettings:
+    """Paths made independent of the folder, since stages may run in other processes."""
+    streams = tuple(
+        msgspec.structs.replace(s, sources=tuple(_absolute_source(x) for x in s.sources))
+        for s in found.streams
+    )
+    output, model = found.output, found.model
+    if output.file and output.file != "-":
+        output = msgspec.structs.replace(output, file=str(Path(output.file).absolute()))
+    if model.path:
+        model = msgspec.structs.replace(model, path=str(Path(model.path).absolute()))
+    vision = found.vision
+    if vision.detector != "haar":
+        vision = msgspec.structs.replace(vision, detector=str(Path(vision.detector).absolute()))
+    return msgspec.structs.replace(
+        found, streams=streams, output=output, model=model, vision=vision
+    )
+
+
+def _absolute_source(source: Any) -> Any:
+    if isinstance(source, MediaSettings) and "://" not in source.url:
+        return msgspec.structs.replace(source, url=str(Path(source.url).absolute()))
+    if isinstance(source, TextSettings) and source.path != "-":
+        return msgspec.structs.replace(source, path=str(Path(source.path).absolute()))
+    return source
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,1 @@
+"""One readable YAML for each use; `attune run configs/NAME.yaml`."""
