@@ -15,10 +15,10 @@ from actors.messages import Cargo
 from actors.publish import PublishStage
 from actors.report import Report, cpu_seconds
 from models.analyser import Analyser
-from streaming.clock import NS_PER_MS, NS_PER_S, Clock, SystemClock
+from streaming.clock import NS_PER_S, Clock, SystemClock
 from streaming.mailbox import Mailbox
 from streaming.settings import AttuneSettings
-from streaming.sinks.base import Sink
+from streaming.sinks import Sink
 
 IN_FLIGHT = 64
 TICK_S = 0.02
@@ -40,7 +40,7 @@ class InlinePipeline:
         self._mailbox: Mailbox[Cargo] = Mailbox(IN_FLIGHT)
         self._align = AlignStage(settings.windows, self._clock)
         self._infer = InferStage(analyser, self._clock)
-        self._publish = PublishStage(settings.events, sinks, self._clock)
+        self._publish = PublishStage(settings, sinks, self._clock)
         self._ingest = Ingest(settings.streams, settings, self._clock, self._mailbox.put)
 
     def run(self, stop: threading.Event) -> Report:
@@ -64,8 +64,7 @@ class InlinePipeline:
         )
 
     def _loop(self, stop: threading.Event) -> None:
-        beat_ns = round(self._settings.output.heartbeat_ms * NS_PER_MS)
-        ticked_ns = beaten_ns = self._clock.now_ns()
+        ticked_ns = self._clock.now_ns()
         while True:
             cargo = self._mailbox.take(TICK_S)
             ready = [] if cargo is None else self._align.handle(cargo)
@@ -74,9 +73,7 @@ class InlinePipeline:
                 ready, ticked_ns = ready + self._align.tick(), now_ns
             for scored in self._infer.handle(ready):
                 self._publish.handle(scored)
-            if now_ns - beaten_ns >= beat_ns:
-                self._publish.beat()
-                beaten_ns = now_ns
+            self._publish.tick()
             if stop.is_set():
                 self._ingest.stop()
             if cargo is None and self._mailbox.closed:

@@ -157,7 +157,7 @@ class PublishNode(Node):
             sinks = open_sinks(self._settings.output, self._also_publish)
         except AttuneError as error:
             return str(error), error.exit_code
-        self._stage = PublishStage(self._settings.events, sinks, self._clock)
+        self._stage = PublishStage(self._settings, sinks, self._clock)
         return None
 
     def run(self) -> tuple[dict[str, StreamTotals], list[str]]:
@@ -165,14 +165,10 @@ class PublishNode(Node):
         if self._stage is None:
             return {}, []
         pull = PullLink(self._address)
-        beat_ns = round(self._settings.output.heartbeat_ms * NS_PER_MS)
-        beaten_ns = 0
         while not (self._stop.is_set() or self._all_ended()):
             for cargo in pull.drain(POLL_MS):
                 self._stage.handle(cargo)
-            if (now_ns := self._clock.now_ns()) - beaten_ns >= beat_ns:
-                self._stage.beat()
-                beaten_ns = now_ns
+            self._stage.tick()
         pull.close()
         self._stage.close()
         return self._stage.totals, self._stage.failures

@@ -6,7 +6,6 @@ reported once and left out from then on; the others go on, and nothing already s
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,9 +18,8 @@ from streaming.errors import SinkError
 from streaming.events.engine import EventEngine
 from streaming.health import Health, HealthKind
 from streaming.results import Event, Prediction, Result
-from streaming.settings import EventSettings
-from streaming.sinks.base import Sink
-from streaming.wire import Sequencer, encode
+from streaming.settings import AttuneSettings
+from streaming.sinks import Publisher, Sink
 
 RECENT = 8192  # latencies kept for percentiles: over an hour of one stream
 
@@ -31,6 +29,7 @@ class StreamTotals:
     """What one stream came to. Latencies in milliseconds beyond the window's end, the latest."""
 
     windows: int = 0
+    end_ns: int = 0
     events: dict[str, int] = field(default_factory=dict)
     pushed: int = 0
     windowed: int = 0
@@ -43,11 +42,10 @@ class StreamTotals:
 class PublishStage:
     """Events, sequence numbers and sinks of all streams."""
 
-    def __init__(self, settings: EventSettings, sinks: Sequence[Sink], clock: Clock) -> None:
-        self._settings = settings
-        self._sinks = list(sinks)
+    def __init__(self, settings: AttuneSettings, sinks: Sequence[Sink], clock: Clock) -> None:
+        self._settings = settings.events
         self._clock = clock
-        self._sequencer = Sequencer(epoch=time.time_ns())
+        self._publisher = Publisher(sinks, heartbeat_ms=settings.output.heartbeat_ms)
         self._engines: dict[str, EventEngine] = {}
         self.totals: dict[str, StreamTotals] = {}
         self.failures: list[str] = []
@@ -62,24 +60,15 @@ class PublishStage:
             case _:
                 raise TypeError(f"publication takes no {type(cargo).__name__}")
 
-    def beat(self) -> None:
-        """Send a heartbeat where a sink has subscribers to keep."""
-        topic, payload = encode(self._sequencer.heartbeat())
-        for sink in self._sinks:
-            sink.beat(topic, payload)
-
-    def flush(self) -> None:
-        """Have every sink pass on what it holds."""
-        for sink in list(self._sinks):
-            self._try(sink, lambda sink=sink: sink.flush())
+    def tick(self) -> None:
+        """Do what the passing of time asks for: the heartbeat."""
+        self._try(lambda: self._publisher.beat(self._clock.now_ns()))
 
     def close(self) -> None:
         """Flush and close every sink. Streams that never ended have their events ended."""
         for stream in list(self._engines):
-            self._end(StreamEnded(stream=stream, end_ns=0))
-        for sink in list(self._sinks):
-            self._try(sink, lambda sink=sink: sink.close())
-        self._sinks = []
+            self._end(StreamEnded(stream=stream, end_ns=self._totals(stream).end_ns))
+        self._try(self._publisher.close)
 
     def _publish(self, prediction: Prediction) -> None:
         result = prediction.result
@@ -88,6 +77,7 @@ class PublishStage:
             self._send(health)
         self._send(self._timed(prediction, totals))
         totals.windows += 1
+        totals.end_ns = result.end_ns
         engine = self._engines.get(result.stream)
         if engine is None:
             engine = self._engines[result.stream] = EventEngine(result.stream, self._settings)
@@ -123,7 +113,7 @@ class PublishStage:
         )
         totals.pushed, totals.windowed = ended.pushed, ended.windowed
         totals.dropped, totals.ended = dict(ended.dropped), True
-        self.flush()
+        self._try(self._publisher.flush)
 
     def _send_events(self, events: Sequence[Event], totals: StreamTotals) -> None:
         for event in events:
@@ -132,17 +122,13 @@ class PublishStage:
             self._send(event)
 
     def _send(self, message: Result | Event | Health) -> None:
-        topic, payload = encode(self._sequencer.stamp(message))
-        for sink in list(self._sinks):
-            self._try(sink, lambda sink=sink: sink.send(topic, payload))
+        self._try(lambda: self._publisher.publish(message))
 
-    def _try(self, sink: Sink, act: Callable[[], None]) -> None:
+    def _try(self, act: Callable[[], object]) -> None:
         try:
             act()
         except SinkError as error:
             self.failures.append(str(error))
-            if sink in self._sinks:
-                self._sinks.remove(sink)
 
     def _totals(self, stream: str) -> StreamTotals:
         return self.totals.setdefault(stream, StreamTotals())

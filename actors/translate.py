@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -50,7 +51,9 @@ def window_ready(
 ) -> WindowReady:
     """What the model needs of `window`: its new hops, and the receipts of all of it."""
     video, audio, text = (window.view(m) for m in Modality)
-    samples, real = _samples(audio, window.new_from_ns, window.end_ns)
+    sound = _samples(audio, window.start_ns, window.end_ns)
+    new = _sample_count(window.new_from_ns - window.start_ns)
+    samples, real = sound[0][new:], sound[1][new:]
     per_hop = _sample_count(hop_ns)
     hops = tuple(
         HopData(
@@ -78,6 +81,7 @@ def window_ready(
         signals=Signals(
             faces=max((look.faces for look in looks), default=0),
             face_share=_round(np.mean([look.faces > 0 for look in looks])) if looks else 0.0,
+            loudness_dbfs=level_dbfs(sound[0][sound[1]]) if sound[1].any() else None,
             words=_word_count(text),
         ),
         health=window.health,
@@ -113,14 +117,13 @@ def prediction(
     ready: WindowReady,
     scores: Scores,
     speech_share: float,
-    loudness_dbfs: float | None,
     *,
     model: str,
     timing: Timing,
 ) -> Prediction:
     """What the world is told of `ready`, given the model's `scores`.
 
-    `speech_share` and `loudness_dbfs` span the whole window, of which `ready` has only the news.
+    `speech_share` spans the whole window, of which `scores` has only the news.
     """
     result = Result(
         stream=ready.stream,
@@ -133,13 +136,7 @@ def prediction(
         arousal=None if scores.arousal is None else _signed(scores.arousal),
         emotions=None if scores.emotions is None else _named(scores.emotions),
         modalities={m: _with_scores(m, r, scores) for m, r in ready.receipts.items()},
-        signals=Signals(
-            faces=ready.signals.faces,
-            face_share=ready.signals.face_share,
-            speech_share=_round(speech_share),
-            loudness_dbfs=loudness_dbfs,
-            words=ready.signals.words,
-        ),
+        signals=msgspec.structs.replace(ready.signals, speech_share=_round(speech_share)),
         model=model,
         timing=timing,
     )
@@ -278,12 +275,8 @@ def _with_scores(modality: Modality, receipt: ModalityReceipt, scores: Scores) -
     alone = scores.unimodal.get(modality.value)
     if alone is None:
         return receipt
-    return ModalityReceipt(
-        state=receipt.state,
-        coverage=receipt.coverage,
-        packets=receipt.packets,
-        offset_ns=receipt.offset_ns,
-        uncertainty_ns=receipt.uncertainty_ns,
+    return msgspec.structs.replace(
+        receipt,
         contribution=_round(scores.contributions.get(modality.value, 0.0)),
         sentiment=_signed(alone.sentiment),
         emotions=_named(alone.emotions),
