@@ -1,0 +1,9 @@
+"""Sinks: where encoded messages go."""
+
+from streaming.sinks.base import Sink
+from streaming.sinks.jsonl import JsonlSink
+from streaming.sinks.memory import MemorySink
+from streaming.sinks.publisher import Publisher
+from streaming.sinks.zeromq import ZmqPublisher
+
+__all__ = ["JsonlSink", "MemorySink", "Publisher", "Sink", "ZmqPublisher"]

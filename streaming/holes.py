@@ -1,0 +1,91 @@
+"""Holes: what a subscriber did not get, read off the sequence numbers.
+
+Pure. Invariant: of each stream in each epoch, every number from the first one expected to the last
+one known is either fed once or reported missing once. Who joins late expects nothing before the
+first number heard; who was there from a heartbeat on expects a stream that is new after it from 1.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from streaming.results import Heartbeat, Message
+
+
+class Hole(msgspec.Struct, frozen=True, kw_only=True, tag="hole"):
+    """Messages `first` to `last` of `stream` were sent in `epoch` and did not come."""
+
+    stream: str
+    epoch: int
+    first: int
+    last: int
+
+    @property
+    def count(self) -> int:
+        """How many messages are missing."""
+        return self.last - self.first + 1
+
+
+class NewEpoch(msgspec.Struct, frozen=True, kw_only=True, tag="new_epoch"):
+    """The publisher was started anew: numbers begin at 1 again."""
+
+    epoch: int
+    previous: int
+
+
+class Duplicate(msgspec.Struct, frozen=True, kw_only=True, tag="duplicate"):
+    """A number that had come, or been given up as missing, came (again)."""
+
+    stream: str
+    epoch: int
+    seq: int
+
+
+Notice = Hole | NewEpoch | Duplicate
+
+
+class HoleDetector:
+    """Feed it every message of the streams of interest, and every heartbeat."""
+
+    def __init__(self) -> None:
+        self._epoch: int | None = None
+        self._last: dict[str, int] = {}
+        self._complete = False  # streams not in `_last` have sent nothing in this epoch
+
+    def take(self, message: Message) -> list[Notice]:
+        """Feed any message."""
+        if isinstance(message, Heartbeat):
+            return self.beat(message.epoch, message.last_seq)
+        return self.feed(message.epoch, message.stream, message.seq)
+
+    def feed(self, epoch: int, stream: str, seq: int) -> list[Notice]:
+        """Feed the number of one result, event or health message."""
+        notices = self._turn(epoch)
+        last = self._last.get(stream, 0 if self._complete else seq - 1)
+        if seq <= last:
+            return [*notices, Duplicate(stream=stream, epoch=epoch, seq=seq)]
+        return [*notices, *self._advance(stream, last, seq, seq - 1)]
+
+    def beat(self, epoch: int, last_seq: dict[str, int]) -> list[Notice]:
+        """Feed a heartbeat: what it says was sent and has not come will not come."""
+        notices = self._turn(epoch)
+        for stream, sent in last_seq.items():
+            last = self._last.get(stream, 0 if self._complete else sent)
+            notices += self._advance(stream, last, max(sent, last), sent)
+        self._complete = True
+        return notices
+
+    def _turn(self, epoch: int) -> list[Notice]:
+        previous, self._epoch = self._epoch, epoch
+        if previous is None or previous == epoch:
+            return []
+        self._last.clear()
+        self._complete = True  # this run began while we listened
+        return [NewEpoch(epoch=epoch, previous=previous)]
+
+    def _advance(self, stream: str, last: int, to: int, missing_to: int) -> list[Notice]:
+        self._last[stream] = to
+        if missing_to <= last:
+            return []
+        assert self._epoch is not None
+        return [Hole(stream=stream, epoch=self._epoch, first=last + 1, last=missing_to)]

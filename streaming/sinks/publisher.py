@@ -1,0 +1,83 @@
+"""The publisher: numbers each message, encodes it once, and gives the same bytes to every sink.
+
+Invariant: a message has one number and one encoding, wherever it goes. A sink that fails does not
+keep the message from the others; its error is raised once they have been served.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from streaming.clock import NS_PER_MS
+from streaming.errors import SinkError
+from streaming.results import Event, Health, Result
+from streaming.sinks.base import Sink
+from streaming.wire import Sequencer, encode
+
+
+class Publisher:
+    """One run of publishing. `unix_ns` is the wall clock; its first reading is the epoch."""
+
+    def __init__(
+        self,
+        sinks: Sequence[Sink],
+        *,
+        heartbeat_ms: float = 1000.0,
+        unix_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._sinks = tuple(sinks)
+        self._live = tuple(sink for sink in self._sinks if sink.live)
+        self._unix_ns = unix_ns
+        self._sequencer = Sequencer(unix_ns())
+        self._every_ns = round(heartbeat_ms * NS_PER_MS)
+        self._next_beat_ns: int | None = None
+        self._closed = False
+
+    @property
+    def epoch(self) -> int:
+        """When this run began, in unix nanoseconds."""
+        return self._sequencer.epoch
+
+    def publish(self, message: Result | Event | Health) -> Result | Event | Health:
+        """Number `message` and send it everywhere; returns it as it was sent."""
+        stamped = self._sequencer.stamp(message, self._unix_ns())
+        self._send(self._sinks, *encode(stamped))
+        return stamped
+
+    def beat(self, now_ns: int) -> bool:
+        """Send a heartbeat to the live sinks if one is due at session time `now_ns`."""
+        if self._next_beat_ns is not None and now_ns < self._next_beat_ns:
+            return False
+        self._next_beat_ns = now_ns + self._every_ns
+        self._send(self._live, *encode(self._sequencer.heartbeat(self._unix_ns())))
+        return True
+
+    def flush(self) -> None:
+        """Have every sink hand on what it took."""
+        _each(self._sinks, lambda sink: sink.flush())
+
+    def close(self) -> None:
+        """Tell the live sinks the last numbers, so that a hole at the end shows, and close all."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._send(self._live, *encode(self._sequencer.heartbeat(self._unix_ns())))
+        finally:
+            _each(self._sinks, lambda sink: sink.close())
+
+    def _send(self, sinks: Sequence[Sink], topic: bytes, payload: bytes) -> None:
+        _each(sinks, lambda sink: sink.send(topic, payload))
+
+
+def _each(sinks: Sequence[Sink], act: Callable[[Sink], None]) -> None:
+    """Do `act` to all of `sinks`; then raise the first error, if there was one."""
+    errors: list[SinkError] = []
+    for sink in sinks:
+        try:
+            act(sink)
+        except SinkError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
