@@ -18,7 +18,7 @@ from streaming.health import Health as Health
 from streaming.health import HealthKind as HealthKind
 from streaming.health import Timing as Timing
 from streaming.modality import Modality
-from streaming.windows import ClosedBy, ViewState
+from streaming.states import ClosedBy, ViewState
 
 EMOTIONS = ("neutral", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
 

@@ -15,23 +15,8 @@ import numpy.typing as npt
 
 from streaming.health import Health
 from streaming.packets import Float32Array, Int64Array, Modality, Payload
-
-
-class ClosedBy(StrEnum):
-    """Why a window was closed."""
-
-    WATERMARK = "watermark"  # every modality has passed its end
-    DEADLINE = "deadline"  # the clock ran out before a modality came
-    END = "end"  # the stream ended inside it
-
-
-class ViewState(StrEnum):
-    """What a modality amounts to in one window."""
-
-    COMPLETE = "complete"
-    GAPPY = "gappy"
-    EMPTY = "empty"  # the source was there and had nothing to say
-    ABSENT = "absent"  # the source was not there
+from streaming.states import ClosedBy as ClosedBy
+from streaming.states import ViewState as ViewState
 
 
 class Resampling(StrEnum):
