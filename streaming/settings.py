@@ -136,8 +136,8 @@ class EventSettings(Settings, frozen=True, kw_only=True):
 
     speech_on: Annotated[float, Meta(gt=0, lt=1)] = 0.5
     speech_off: Annotated[float, Meta(gt=0, lt=1)] = 0.35
-    speech_min_ms: NonNegative = 100.0
-    speech_hang_ms: NonNegative = 150.0
+    speech_min_ms: NonNegative = 250.0
+    speech_hang_ms: NonNegative = 100.0
     face_confirm: Annotated[int, Meta(ge=1)] = 2
     silence_min_ms: NonNegative = 2000.0
     loudness_spike_db: Positive = 15.0
