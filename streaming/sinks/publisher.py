@@ -1,13 +1,15 @@
 """The publisher: numbers each message, encodes it once, and gives the same bytes to every sink.
 
 Invariant: a message has one number and one encoding, wherever it goes. A sink that fails does not
-keep the message from the others; its error is raised once they have been served.
+keep the message from the others: its error is raised once, after they have been served, and from
+then on it is left out.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from streaming.clock import NS_PER_MS
 from streaming.errors import SinkError
@@ -26,8 +28,7 @@ class Publisher:
         heartbeat_ms: float = 1000.0,
         unix_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._sinks = tuple(sinks)
-        self._live = tuple(sink for sink in self._sinks if sink.live)
+        self._sinks = list(sinks)
         self._unix_ns = unix_ns
         self._sequencer = Sequencer(unix_ns())
         self._every_ns = round(heartbeat_ms * NS_PER_MS)
@@ -39,10 +40,16 @@ class Publisher:
         """When this run began, in unix nanoseconds."""
         return self._sequencer.epoch
 
+    @property
+    def sinks(self) -> tuple[Sink, ...]:
+        """The sinks that still take messages."""
+        return tuple(self._sinks)
+
     def publish(self, message: Result | Event | Health) -> Result | Event | Health:
         """Number `message` and send it everywhere; returns it as it was sent."""
         stamped = self._sequencer.stamp(message, self._unix_ns())
-        self._send(self._sinks, *encode(stamped))
+        topic, payload = encode(stamped)
+        self._each(self.sinks, lambda sink: sink.send(topic, payload))
         return stamped
 
     def beat(self, now_ns: int) -> bool:
@@ -50,34 +57,43 @@ class Publisher:
         if self._next_beat_ns is not None and now_ns < self._next_beat_ns:
             return False
         self._next_beat_ns = now_ns + self._every_ns
-        self._send(self._live, *encode(self._sequencer.heartbeat(self._unix_ns())))
+        self._send_heartbeat()
         return True
 
     def flush(self) -> None:
         """Have every sink hand on what it took."""
-        _each(self._sinks, lambda sink: sink.flush())
+        self._each(self.sinks, lambda sink: sink.flush())
 
     def close(self) -> None:
         """Tell the live sinks the last numbers, so that a hole at the end shows, and close all."""
         if self._closed:
             return
         self._closed = True
+        everyone = self.sinks
         try:
-            self._send(self._live, *encode(self._sequencer.heartbeat(self._unix_ns())))
+            self._send_heartbeat()
         finally:
-            _each(self._sinks, lambda sink: sink.close())
+            self._each(everyone, lambda sink: sink.close())
 
-    def _send(self, sinks: Sequence[Sink], topic: bytes, payload: bytes) -> None:
-        _each(sinks, lambda sink: sink.send(topic, payload))
+    def _send_heartbeat(self) -> None:
+        topic, payload = encode(self._sequencer.heartbeat(self._unix_ns()))
+        live = [sink for sink in self._sinks if sink.live]
+        self._each(live, lambda sink: sink.send(topic, payload))
 
+    def _each(self, sinks: Sequence[Sink], act: Callable[[Sink], None]) -> None:
+        """Do `act` to all of `sinks`, leave out those that fail, then raise the first error."""
+        errors: list[SinkError] = []
+        for sink in sinks:
+            try:
+                act(sink)
+            except SinkError as error:
+                errors.append(error)
+                self._leave_out(sink)
+        if errors:
+            raise errors[0]
 
-def _each(sinks: Sequence[Sink], act: Callable[[Sink], None]) -> None:
-    """Do `act` to all of `sinks`; then raise the first error, if there was one."""
-    errors: list[SinkError] = []
-    for sink in sinks:
-        try:
-            act(sink)
-        except SinkError as error:
-            errors.append(error)
-    if errors:
-        raise errors[0]
+    def _leave_out(self, sink: Sink) -> None:
+        if sink in self._sinks:
+            self._sinks.remove(sink)
+            with suppress(SinkError):
+                sink.close()
