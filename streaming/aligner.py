@@ -29,6 +29,7 @@ from streaming.windows import (
 )
 
 CAPACITY = 1 << 16
+POINTS = 100_000  # of one grid
 NS_PER_S = 1_000_000_000
 
 _STATES = (ViewState.ABSENT, ViewState.EMPTY, ViewState.GAPPY, ViewState.COMPLETE)
@@ -363,7 +364,8 @@ def check(stream: str, spec: WindowSpec) -> None:
         low, high = min(s.max_gap_ns, s.tolerance_ns), max(s.max_gap_ns, s.tolerance_ns)
         faults += [
             (not 0 <= low <= high <= 24 * k.HOUR_NS, "0 <= max_gap, tolerance <= 24 h"),
-            (not 0 <= s.grid_hz <= NS_PER_S / 1000, "0 <= grid_hz <= 1 MHz"),
+            (not 0 <= s.grid_hz <= NS_PER_S, "0 <= grid_hz <= 1e9"),
+            (s.grid_hz * spec.length_ns > POINTS * NS_PER_S, f"at most {POINTS} grid points"),
         ]
     for is_wrong, wanted in faults:
         if is_wrong:
