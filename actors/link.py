@@ -21,7 +21,7 @@ class PushLink:
     """The sending end. `address` is where the other end is bound."""
 
     def __init__(self, address: str) -> None:
-        self._socket = zmq.Context.instance().socket(zmq.PUSH)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
         self._socket.setsockopt(zmq.SNDHWM, IN_FLIGHT)
         self._socket.setsockopt(zmq.LINGER, 2000)
         self._socket.connect(address)
@@ -44,7 +44,7 @@ class PullLink:
     """The receiving end, bound at `address`."""
 
     def __init__(self, address: str) -> None:
-        self._socket = zmq.Context.instance().socket(zmq.PULL)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
         self._socket.setsockopt(zmq.RCVHWM, IN_FLIGHT)
         self._socket.bind(address)
 

@@ -34,6 +34,7 @@ class StreamTotals:
     pushed: int = 0
     windowed: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    health: dict[str, int] = field(default_factory=dict)
     latency_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
     model_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
     ended: bool = False
@@ -73,8 +74,7 @@ class PublishStage:
     def _publish(self, prediction: Prediction) -> None:
         result = prediction.result
         totals = self._totals(result.stream)
-        for health in prediction.health:
-            self._send(health)
+        self._send_health(prediction.health, totals)
         self._send(self._timed(prediction, totals))
         totals.windows += 1
         totals.end_ns = result.end_ns
@@ -100,8 +100,7 @@ class PublishStage:
         engine = self._engines.pop(ended.stream, None)
         if engine is not None:
             self._send_events(engine.finish(ended.end_ns), totals)
-        for health in ended.health:
-            self._send(health)
+        self._send_health(ended.health, totals)
         self._send(
             Health(
                 stream=ended.stream,
@@ -114,6 +113,11 @@ class PublishStage:
         totals.pushed, totals.windowed = ended.pushed, ended.windowed
         totals.dropped, totals.ended = dict(ended.dropped), True
         self._try(self._publisher.flush)
+
+    def _send_health(self, found: Sequence[Health], totals: StreamTotals) -> None:
+        for health in found:
+            totals.health[health.kind] = totals.health.get(health.kind, 0) + max(health.count, 1)
+            self._send(health)
 
     def _send_events(self, events: Sequence[Event], totals: StreamTotals) -> None:
         for event in events:

@@ -147,7 +147,7 @@ class RayPipeline:
 
 
 def _actor(node: type, *arguments: Any, gpus: int = 0) -> Any:
-    remote = ray.remote(node)
+    remote: Any = ray.remote(node)
     return remote.options(num_cpus=0, num_gpus=gpus, max_concurrency=4).remote(*arguments)
 
 

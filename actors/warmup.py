@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from models.analyser import Analyser
+from models.errors import ModelError
+from models.threads import limit_threads
 from models.types import Hop, Text, WindowInput
 from streaming.aligner import Aligner
+from streaming.errors import UsageError
 from streaming.packets import Modality, Packet, PacketBatch, TextMessage
 from streaming.settings import ModelSettings, WindowSettings
 
@@ -28,7 +31,11 @@ def warm_aligner() -> None:
 
 def load_analyser(settings: ModelSettings) -> Analyser:
     """The analyser, on one thread for each process, having scored one made-up window."""
-    analyser = Analyser.load(settings.path or None, device=settings.device)
+    limit_threads()
+    try:
+        analyser = Analyser.load(settings.path or None, device=settings.device)
+    except ModelError as error:
+        raise UsageError(f"model.path: {error}") from None
     rng = np.random.default_rng(0)
     for start_ns in range(0, 4 * HOP_NS, HOP_NS):
         hop = Hop(

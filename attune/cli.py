@@ -1,0 +1,167 @@
+"""The command line. Every error that a user can mend is one line on standard error.
+
+Exit codes: 0 done, 1 failed, 2 wrongly asked, 130 and 143 ended by Ctrl-C and SIGTERM.
+Commands import what they need when they run, so that `attune --help` and `watch` start fast.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+
+from streaming.errors import AttuneError
+
+app = typer.Typer(
+    name="attune",
+    help="Real-time analysis of video, sound and text: sentiment, emotion and events over ZeroMQ.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+DEFAULT_ADDRESS = "tcp://127.0.0.1:7100"
+
+
+def _version(show: bool) -> None:
+    if show:
+        from attune import __version__
+
+        typer.echo(f"attune {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    live: Annotated[
+        bool, typer.Option("--live", help="Use the camera and microphone, if there are any.")
+    ] = False,
+    inline: Annotated[bool, typer.Option("--inline", help="One process, without Ray.")] = False,
+    publish: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Where results are published.")
+    ] = None,
+) -> None:
+    """Analyse a generated scene with known truth; needs no hardware, file or download."""
+    from attune.demo import run_demo
+
+    raise typer.Exit(run_demo(live=live, inline=inline, publish=publish))
+
+
+@app.command()
+def run(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="Settings; see configs/.")
+    ] = None,
+    media: Annotated[
+        str | None, typer.Option(metavar="PATH_OR_URL", help="Anything that FFmpeg reads.")
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Words: .srt, .vtt, .jsonl, or - for standard input."),
+    ] = None,
+    stream: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the stream given by options.")
+    ] = None,
+    publish: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help=f"ZeroMQ address; default {DEFAULT_ADDRESS}."),
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(metavar="FILE.jsonl", help="Also write messages as JSON lines.")
+    ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="As fast as possible instead of in real time.")
+    ] = False,
+    inline: Annotated[bool, typer.Option("--inline", help="One process, without Ray.")] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as windows.hop_ms=250."),
+    ] = None,
+) -> None:
+    """Analyse streams until they end or Ctrl-C."""
+    from attune.run import from_options, run_pipeline
+
+    settings, asked_address = from_options(
+        config=config,
+        media=media,
+        text=text,
+        stream=stream,
+        publish=publish,
+        output=output,
+        fast=fast,
+        inline=inline,
+        assignments=set_ or [],
+    )
+    raise typer.Exit(run_pipeline(settings, asked_address=asked_address))
+
+
+@app.command()
+def watch(
+    address: Annotated[str, typer.Argument(help="Where a publisher publishes.")] = DEFAULT_ADDRESS,
+    stream: Annotated[str | None, typer.Option(metavar="NAME", help="Only this stream.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One message a line, as published.")
+    ] = False,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many messages.")] = None,
+    until_ended: Annotated[
+        bool, typer.Option("--until-ended", help="Stop when every stream seen has ended.")
+    ] = False,
+) -> None:
+    """Show what a running Attune publishes, and any hole in it."""
+    from attune.watch import watch as run_watch
+
+    code = run_watch(address, stream=stream, as_json=as_json, count=count, until_ended=until_ended)
+    raise typer.Exit(code or 0)
+
+
+@app.command()
+def devices() -> None:
+    """List the cameras and microphones of this machine."""
+    from attune.devices import show_devices
+
+    show_devices()
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the messages."""
+    import json
+
+    from streaming.wire import message_schema
+
+    typer.echo(json.dumps(message_schema(), indent=2))
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line; returns only by exiting."""
+    try:
+        code = app(args=arguments, prog_name="attune", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        typer.echo(error.format_message())
+        sys.exit(2)
+    except click.UsageError as error:
+        _fail(f"{error.format_message()} (attune --help shows what can be asked)", 2)
+    except click.exceptions.Abort:
+        _fail("interrupted", 130)
+    except AttuneError as error:
+        _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo(f"attune: {' '.join(message.split())}", err=True)
+    sys.exit(code)

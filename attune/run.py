@@ -1,0 +1,191 @@
+"""`attune run`: settings from the options, a pipeline, a live view, a summary at the end."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+
+from actors.report import Report
+from attune import config as configuration
+from attune.display import Display
+from attune.summary import show_summary
+from streaming.errors import SinkError, UsageError
+from streaming.results import Message
+from streaming.settings import AttuneSettings
+
+OnMessage = Callable[[Message], None]
+
+
+def from_options(
+    *,
+    config: Path | None,
+    media: str | None,
+    text: str | None,
+    stream: str | None,
+    publish: str | None,
+    output: str | None,
+    fast: bool,
+    inline: bool,
+    assignments: list[str],
+) -> tuple[AttuneSettings, bool]:
+    """The settings, and whether the address to publish on was asked for by name."""
+    tree = configuration.load(config)
+    sources: list[dict[str, Any]] = []
+    if media is not None:
+        sources.append({"kind": "media", "url": media})
+    if text is not None:
+        sources.append({"kind": "text", "path": text})
+    if sources:
+        tree["streams"] = [{"name": stream or "main", "sources": sources}]
+    elif stream is not None:
+        tree["streams"] = _only(tree.get("streams") or [], stream)
+    for section, key, value in (
+        ("output", "publish", publish),
+        ("output", "file", output),
+        ("pipeline", "pace", "fast" if fast else None),
+        ("pipeline", "runtime", "inline" if inline else None),
+    ):
+        if value is not None:
+            _section(tree, section)[key] = value
+    for assignment in assignments:
+        configuration.assign(tree, assignment)
+    settings = configuration.settings(tree, str(config) if config else "settings")
+    _require_work(settings)
+    asked = "publish" in (tree.get("output") or {})
+    return settings, asked
+
+
+def run_pipeline(
+    settings: AttuneSettings,
+    *,
+    asked_address: bool = True,
+    on_message: OnMessage | None = None,
+    on_report: Callable[[Report], None] | None = None,
+) -> int:
+    """Run `settings` to the end; the exit code. Messages and the report go to the callbacks."""
+    console = Console(stderr=True)
+    settings = _with_free_address(settings, asked_address, console)
+    with _stop_on_signals() as (stop, code_of):
+        display = Display(console, settings, on_message)
+        if settings.pipeline.runtime == "inline":
+            report = _run_inline(settings, display, stop)
+        else:
+            report = _run_on_ray(settings, display, stop)
+        show_summary(console, report, settings)
+        if on_report is not None:
+            on_report(report)
+        for failure in report.failures:
+            console.print(f"attune: {failure}", markup=False, highlight=False, soft_wrap=True)
+        return 1 if report.failures else code_of()
+
+
+def _run_inline(settings: AttuneSettings, display: Display, stop: threading.Event) -> Report:
+    from actors.inline import InlinePipeline
+    from actors.sinks import open_sinks
+    from actors.warmup import load_analyser, warm_aligner
+
+    analyser = load_analyser(settings.model)
+    warm_aligner()
+    pipeline = InlinePipeline(settings, analyser, [*open_sinks(settings.output), display])
+    with display.shown():
+        return pipeline.run(stop)
+
+
+def _run_on_ray(settings: AttuneSettings, display: Display, stop: threading.Event) -> Report:
+    with ExitStack() as stack:
+        with display.status("starting Ray and loading the models"):
+            from actors.ray_pipeline import RayPipeline
+
+            pipeline = stack.enter_context(RayPipeline(settings))
+            pipeline.start()
+        with display.following(pipeline.view_address), display.shown():
+            return pipeline.run(stop)
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[tuple[threading.Event, Callable[[], int]]]:
+    """An event set by Ctrl-C or SIGTERM, and the exit code that belongs to what came.
+
+    The first signal ends the run in good order, the second at once.
+    """
+    stop = threading.Event()
+    received: list[int] = []
+
+    def handle(number: int, frame: object) -> None:
+        received.append(number)
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {n: signal.signal(n, handle) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop, lambda: 128 + received[0] if received else 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _require_work(settings: AttuneSettings) -> None:
+    names = [s.name for s in settings.streams]
+    if not names:
+        raise UsageError(
+            "nothing to analyse: give --media PATH_OR_URL, --text PATH or a CONFIG.yaml that has "
+            "streams"
+        )
+    twice = {n for n in names if names.count(n) > 1}
+    if twice:
+        raise UsageError(f"two streams are called {twice.pop()!r}; every stream needs its own name")
+    if settings.output.file == "-" and settings.pipeline.runtime != "inline":
+        raise UsageError("--output - (standard output) works with --inline only; or give a file")
+    spans = settings.windows
+    if (spans.length_ms / spans.hop_ms) % 1:
+        raise UsageError(
+            f"windows.length_ms must be a multiple of windows.hop_ms; got {spans.length_ms:g} "
+            f"and {spans.hop_ms:g}"
+        )
+
+
+def _only(streams: list[Any], name: str) -> list[Any]:
+    found = [s for s in streams if isinstance(s, dict) and s.get("name", "main") == name]
+    if not found:
+        known = ", ".join(str(s.get("name", "main")) for s in streams if isinstance(s, dict))
+        raise UsageError(f"--stream {name!r}: no such stream in the configuration; it has: {known}")
+    return found
+
+
+def _section(tree: dict[str, Any], name: str) -> dict[str, Any]:
+    section = tree.setdefault(name, {})
+    if not isinstance(section, dict):
+        raise UsageError(f"configuration: {name!r} must hold keys and values, not {section!r}")
+    return section
+
+
+def _with_free_address(settings: AttuneSettings, asked: bool, console: Console) -> AttuneSettings:
+    """When nobody asked for the default address and it is taken, the next free port."""
+    host, _, port = settings.output.publish.removeprefix("tcp://").rpartition(":")
+    if asked or not settings.output.publish or _is_free(host, int(port)):
+        return settings
+    for other in range(int(port) + 1, int(port) + 100):
+        if _is_free(host, other):
+            address = f"tcp://{host}:{other}"
+            console.print(f"{settings.output.publish} is taken; publishing on {address}")
+            output = msgspec.structs.replace(settings.output, publish=address)
+            return msgspec.structs.replace(settings, output=output)
+    raise SinkError(f"no free port near {settings.output.publish}; give --publish ADDRESS")
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            probe.bind((host, port))
+            return True
+    return False

@@ -1,0 +1,55 @@
+"""The summary at the end of a run: windows, events, latency, CPU share, drops."""
+
+from __future__ import annotations
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from actors.publish import StreamTotals
+from actors.report import Report
+from streaming.settings import AttuneSettings
+
+
+def show_summary(console: Console, report: Report, settings: AttuneSettings) -> None:
+    """Print what `report` came to."""
+    table = Table(title="Summary", title_justify="left")
+    for heading in ("stream", "windows", "events", "packets", "dropped"):
+        table.add_column(heading, justify="left" if heading in ("stream", "events") else "right")
+    for name, totals in report.streams.items():
+        table.add_row(
+            name,
+            str(totals.windows),
+            ", ".join(f"{n} {kind}" for kind, n in sorted(totals.events.items())) or "none",
+            str(totals.pushed),
+            _drops(totals),
+        )
+    console.print(table)
+    for line in _figures(report):
+        console.print(line, highlight=False)
+    if settings.output.file and settings.output.file != "-":
+        console.print(f"messages written to {settings.output.file}", highlight=False, markup=False)
+
+
+def _figures(report: Report) -> list[str]:
+    lines = []
+    latency = [ms for totals in report.streams.values() for ms in totals.latency_ms]
+    model = [ms for totals in report.streams.values() for ms in totals.model_ms]
+    if latency:
+        p50, p95, p99 = np.percentile(latency, (50, 95, 99))
+        lines.append(
+            f"latency beyond the window's end: p50 {p50:.0f} ms, p95 {p95:.0f} ms, "
+            f"p99 {p99:.0f} ms; of which the model {np.median(model):.0f} ms (median)"
+        )
+    windows = sum(t.windows for t in report.streams.values())
+    lines.append(
+        f"{windows} windows in {report.wall_s:.1f} s; CPU {100 * report.cpu_share:.0f} % of one "
+        "core (" + ", ".join(f"{k} {v:.1f} s" for k, v in report.cpu_s.items()) + ")"
+    )
+    if report.interrupted:
+        lines.append("ended early: everything admitted was delivered")
+    return lines
+
+
+def _drops(totals: StreamTotals) -> str:
+    return ", ".join(f"{n} {reason}" for reason, n in totals.dropped.items() if n) or "0"

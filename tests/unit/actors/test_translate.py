@@ -1,0 +1,141 @@
+"""Windows become model input: what is new, on the right samples and instants, and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from actors.translate import SILENCE_DBFS, grey_face, level_dbfs, window_ready
+from streaming.aligner import Aligner
+from streaming.clock import NS_PER_MS
+from streaming.packets import (
+    AudioChunk,
+    FaceCrop,
+    FaceObservation,
+    Modality,
+    Packet,
+    PacketBatch,
+    TextMessage,
+)
+from streaming.settings import WindowSettings
+from streaming.windows import Window
+
+HOP_NS = 500 * NS_PER_MS
+RATE = 16_000
+
+
+def windows(*batches: PacketBatch) -> list[Window]:
+    spec = WindowSettings().spec(tuple(b.modality for b in batches), paced=False)
+    aligner = Aligner("s", spec)
+    for batch in batches:
+        aligner.push(batch)
+    return aligner.poll(None)
+
+
+def sound(*chunks: tuple[int, np.ndarray], end_ms: int) -> PacketBatch:
+    packets = [
+        Packet(
+            stream="s",
+            modality=Modality.AUDIO,
+            seq=i,
+            t_ns=t_ms * NS_PER_MS,
+            duration_ns=len(samples) * 1_000_000_000 // RATE,
+            payload=AudioChunk(samples=samples[:, None].astype(np.float32), sample_rate_hz=RATE),
+        )
+        for i, (t_ms, samples) in enumerate(chunks)
+    ]
+    end_ns = end_ms * NS_PER_MS
+    return PacketBatch.of("s", Modality.AUDIO, packets, progress_ns=end_ns, ended=True)
+
+
+def ready(window: Window):
+    return window_ready(window, HOP_NS, closed_at_ns=0, origin_ns=0, paced=False)
+
+
+def test_the_first_window_brings_all_its_hops_and_each_later_one_only_its_own() -> None:
+    # sound   0 ------------------------------ 3.0 s       hops of 0.5 s, windows of 2 s
+    # w0      0123|                  new: 4 hops
+    # w1       123 4|                new: 1 hop
+    # w2        23 45|               new: 1 hop
+    ramp = np.arange(3 * RATE) / (3 * RATE)
+    all_ready = [ready(w) for w in windows(sound((0, ramp), end_ms=3000))]
+    assert [len(r.hops) for r in all_ready] == [4, 1, 1]
+
+    heard = np.concatenate([hop.audio for r in all_ready for hop in r.hops])
+    assert np.array_equal(heard, ramp.astype(np.float32))
+    assert [hop.start_ns for r in all_ready for hop in r.hops] == [i * HOP_NS for i in range(6)]
+
+
+def test_a_gap_is_zeros_and_is_told_apart_from_silence() -> None:
+    # sound   1111 1111 .... ....   0 to 1 s, then nothing until the stream ends at 2 s
+    (only,) = windows(sound((0, np.ones(RATE) / 2), (1990, np.zeros(RATE // 100)), end_ms=2000))
+    first = ready(only)
+    assert [round(hop.audio_coverage, 2) for hop in first.hops] == [1.0, 1.0, 0.0, 0.02]
+    assert first.hops[2].audio.any() == np.False_
+    assert first.loudness.dbfs[0] == pytest.approx(-6.02, abs=0.01)
+    assert first.loudness.dbfs[25] is None
+
+
+def test_text_is_new_once_and_counts_for_as_long_as_it_holds() -> None:
+    # text        "hello there" 0.6 s to 2.3 s
+    # w0  0.0-2.0  new, in hop 1
+    # w1  0.5-2.5  still there, not new
+    message = Packet(
+        stream="s",
+        modality=Modality.TEXT,
+        seq=0,
+        t_ns=600 * NS_PER_MS,
+        duration_ns=1700 * NS_PER_MS,
+        payload=TextMessage(text="hello there"),
+    )
+    batch = PacketBatch.of("s", Modality.TEXT, [message], progress_ns=2500 * NS_PER_MS, ended=True)
+    first, second = (
+        ready(w) for w in windows(batch, sound((0, np.zeros(5 * RATE // 2)), end_ms=2500))
+    )
+    assert [len(hop.texts) for hop in first.hops] == [0, 1, 0, 0]
+    assert [len(hop.texts) for hop in second.hops] == [0]
+    assert (first.signals.words, second.signals.words) == (2, 2)
+
+
+def test_faces_come_from_the_grid_and_nobody_there_is_not_a_missing_camera() -> None:
+    # looks every 250 ms; a face from 0.5 s on
+    def look(i: int) -> Packet:
+        face = FaceCrop(
+            pixels=np.full((64, 64, 3), 10 * i, np.uint8), box_px=(0, 0, 9, 9), track_id=1, score=1
+        )
+        return Packet(
+            stream="s",
+            modality=Modality.VIDEO,
+            seq=i,
+            t_ns=i * 250 * NS_PER_MS,
+            duration_ns=250 * NS_PER_MS,
+            payload=FaceObservation(
+                frame_width_px=64, frame_height_px=64, faces=(face,) if i >= 2 else ()
+            ),
+        )
+
+    batch = PacketBatch.of(
+        "s", Modality.VIDEO, [look(i) for i in range(8)], progress_ns=2_000_000_000, ended=True
+    )
+    (only,) = windows(batch)
+    first = ready(only)
+    assert [len(hop.faces) for hop in first.hops] == [0, 2, 2, 2]
+    assert first.hops[1].faces[:, 0, 0].tolist() == [20, 30]
+    assert [look.faces for look in first.faces] == [0, 0, 1, 1, 1, 1, 1, 1]
+    assert first.signals.face_share == 0.75
+    assert first.receipts[Modality.VIDEO].coverage == 1.0
+
+
+def test_grey_keeps_the_mean_whatever_the_size() -> None:
+    rng = np.random.default_rng(0)
+    for size in (1, 47, 48, 64, 200):
+        pixels = rng.integers(0, 255, (size, size, 3), dtype=np.uint8)
+        luma = pixels @ np.array([0.299, 0.587, 0.114])
+        assert grey_face(pixels).shape == (48, 48)
+        assert grey_face(pixels).mean() == pytest.approx(luma.mean(), abs=0.5)
+
+
+def test_levels_are_dbfs() -> None:
+    assert level_dbfs(np.ones(100, np.float32)) == 0
+    assert level_dbfs(np.full(100, 0.1, np.float32)) == pytest.approx(-20, abs=1e-3)
+    assert level_dbfs(np.zeros(100, np.float32)) == SILENCE_DBFS

@@ -1,0 +1,114 @@
+"""Configuration: later layers win, unknown keys are refused with the nearest known one named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from attune import config
+from attune.run import from_options
+from streaming.errors import UsageError
+from streaming.settings import MediaSettings, TextSettings
+
+ROOT = Path(__file__).parents[2]
+MEDIA = {"kind": "media", "url": "clip.mp4"}
+NO_OPTIONS = {
+    "config": None,
+    "media": None,
+    "text": None,
+    "stream": None,
+    "publish": None,
+    "output": None,
+    "fast": False,
+    "inline": False,
+    "assignments": [],
+}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
+def test_every_shipped_configuration_is_valid(path: Path) -> None:
+    assert config.settings(config.load(path)).streams
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        ({"windws": {}}, "'windws'; did you mean 'windows'?"),
+        ({"windows": {"hop": 1}}, "'windows.hop'; did you mean 'hop_ms'?"),
+        ({"streams": [{"sources": [{**MEDIA, "ulr": "x"}]}]}, "did you mean 'url'?"),
+        ({"output": {"zzz": 1}}, "known here: file, heartbeat_ms, publish"),
+        ({"windows": {"hop_ms": "fast"}}, "Expected `float`, got `str` - at `windows.hop_ms`"),
+        ({"windows": {"hop_ms": 1}}, ">= 100"),
+        ({"streams": [{"name": "a b", "sources": [MEDIA]}]}, "streams[0].name"),
+        ({"streams": [{"sources": []}]}, "streams[0].sources"),
+    ],
+)
+def test_a_wrong_key_or_value_is_refused_by_name(tree: dict, words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        config.settings(tree)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("- a\n- b\n", "expected keys and values at the top, got a list"),
+        ("a: [1\n", "is not YAML"),
+        ("a: !!python/object/apply:os.system [true]\n", "is not YAML"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=words):
+        config.load(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nothere\.yaml not found"):
+        config.load(tmp_path / "nothere.yaml")
+
+
+def test_options_win_over_the_file_and_set_wins_over_options(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("windows: {hop_ms: 250, length_ms: 1000}\noutput: {file: a.jsonl}\n")
+    settings, asked = from_options(
+        **{
+            **NO_OPTIONS,
+            "config": path,
+            "media": "clip.mp4",
+            "text": "clip.srt",
+            "stream": "cam",
+            "output": "b.jsonl",
+            "fast": True,
+            "assignments": ["windows.hop_ms=500", "streams.0.sources.1.speaker=Ann"],
+        }
+    )
+    media, text = settings.streams[0].sources
+    assert (settings.windows.hop_ms, settings.windows.length_ms) == (500, 1000)
+    assert Path(settings.output.file).name == "b.jsonl"
+    assert Path(settings.output.file).is_absolute()
+    assert settings.pipeline.pace == "fast"
+    assert settings.streams[0].name == "cam"
+    assert isinstance(media, MediaSettings) and Path(media.url).is_absolute()
+    assert isinstance(text, TextSettings) and text.speaker == "Ann"
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "nothing to analyse"),
+        ({"media": "x", "assignments": ["hop"]}, "expected key=value"),
+        ({"media": "x", "assignments": ["windows.hop_ms.x=1"]}, "no keys below it|unknown key"),
+        ({"media": "x", "assignments": ["streams.7.name=a"]}, "expected an index below 1"),
+        ({"media": "x", "assignments": ["windows.hop_ms=300"]}, "must be a multiple"),
+        ({"media": "x", "output": "-"}, "--inline only"),
+        ({"stream": "cam"}, "no such stream"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options: dict, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        from_options(**{**NO_OPTIONS, **options})
