@@ -51,20 +51,40 @@ class Ledger(Counts, frozen=True, kw_only=True):
     modalities: dict[Modality, Counts]
 
 
+class _Grids:
+    """Where the kernel writes grids: those of all modalities, end to end."""
+
+    def __init__(self, points: int) -> None:
+        self.left, self.right = np.zeros((2, points), np.int64)
+        self.weight = np.zeros(points, np.float32)
+
+
 class _Lane:
     """What one modality has outside the arrays: payloads, row for row as held, and its grid."""
 
-    __slots__ = ("grid_from", "grid_to", "linear", "m", "modality", "payloads", "room", "step_ns")
+    __slots__ = (
+        "left",
+        "linear",
+        "m",
+        "modality",
+        "payloads",
+        "right",
+        "room",
+        "step_ns",
+        "weight",
+    )
 
-    def __init__(self, m: int, spec: ModalitySpec, line: Int64Array) -> None:
+    def __init__(self, m: int, spec: ModalitySpec, line: Int64Array, grids: _Grids) -> None:
         self.m = m
         self.modality = spec.modality
         self.payloads: list[Payload] = []
         self.room = 0
         self.linear = spec.resampling is Resampling.LINEAR
         self.step_ns = int(line[k.STEP])
-        self.grid_from = int(line[k.GRID_FROM])
-        self.grid_to = self.grid_from + int(line[k.GRID_SIZE])
+        points = slice(int(line[k.GRID_FROM]), int(line[k.GRID_FROM] + line[k.GRID_SIZE]))
+        self.left, self.right = grids.left[points], grids.right[points]
+        self.weight = grids.weight[points]
+        self.weight.flags.writeable = self.linear
 
 
 class Aligner:
@@ -78,7 +98,8 @@ class Aligner:
             raise UsageError(f"stream {stream}: an aligner holds at least 1 packet, not {capacity}")
         self._stream = stream
         self._state = initial_state(stream, spec, capacity)
-        self._lanes = [_Lane(m, s, self._state[m]) for m, s in enumerate(spec.modalities)]
+        self._grids = grids = _Grids(int(self._state[:-1, k.GRID_SIZE].sum()))
+        self._lanes = [_Lane(m, s, self._state[m], grids) for m, s in enumerate(spec.modalities)]
         self._lane_of = {lane.modality: lane for lane in self._lanes}
         self._hop_ns, self._length_ns = spec.hop_ns, spec.length_ns
         self._due_ns = spec.length_ns + spec.deadline_ns if spec.deadline_ns else k.LATEST_NS
@@ -89,10 +110,6 @@ class Aligner:
         self._health: list[Health] = []
         self._meta = np.zeros((len(self._lanes) + 1) * k.META, np.int64)
         self._empty = _read_only(np.zeros((0, HEADER_COLUMNS), np.int64))
-        points = self._lanes[-1].grid_to
-        self._left, self._right = np.zeros((2, points), np.int64)
-        self._weight = np.zeros(points, np.float32)
-        self._zero_weight = _read_only(np.zeros(points, np.float32))
         self._allocate(min(256, _power_of_two(2 * capacity)))
 
     # ------------------------------------------------------------------ in
@@ -180,9 +197,9 @@ class Aligner:
                 self._order,
                 now_ns,
                 self._out,
-                self._left,
-                self._right,
-                self._weight,
+                self._grids.left,
+                self._grids.right,
+                self._grids.weight,
                 self._meta,
             )
         ]
@@ -192,7 +209,6 @@ class Aligner:
         last = len(self._lanes) * k.META
         self._flags = meta[last + 1]
         headers = self._out[: meta[last]].copy()
-        headers.flags.writeable = False
         start_ns = self._index * self._hop_ns
         end_ns = start_ns + self._length_ns
         views, row = [], 0
@@ -237,14 +253,13 @@ class Aligner:
         return view
 
     def _grid(self, lane: _Lane, start_ns: int) -> Grid:
-        a, b = lane.grid_from, lane.grid_to
-        left = self._left[a:b].copy()
+        left = lane.left.copy()
         return Grid(
             start_ns=start_ns,
             step_ns=lane.step_ns,
             left=left,
-            right=self._right[a:b].copy() if lane.linear else left,
-            weight=self._weight[a:b].copy() if lane.linear else self._zero_weight[a:b],
+            right=lane.right.copy() if lane.linear else left,
+            weight=lane.weight.copy() if lane.linear else lane.weight,
             mask=left >= 0,
         )
 
