@@ -1,0 +1,131 @@
+"""Pictures of a media file, thinned out to those that are looked at.
+
+Invariant: exactly the first frame at or after each tick `i / rate_hz` is converted and put out,
+at its own presentation time; what it covers ends where the next tick or frame takes over.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.video.frame import VideoFrame as AvVideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from streaming.clock import NS_PER_S
+from streaming.packets import Modality, Packet, Uint8Array, VideoFrame
+from streaming.results import HealthKind
+from streaming.sources.media_time import Stitcher
+from streaming.sources.media_tracks import Track, to_ns
+
+MAX_SIDE_PX = 1280
+MAX_FRAME_NS = NS_PER_S  # of a frame whose duration nobody knows
+
+
+class Ticks:
+    """The instants `i / rate_hz` at which a picture is wanted."""
+
+    def __init__(self, rate_hz: float) -> None:
+        self._rate = Fraction(rate_hz).limit_denominator(10_000)
+        self.next_ns = 0
+
+    def wants(self, t_ns: int) -> bool:
+        """Whether the picture at `t_ns` is the first at or after a tick; then the tick is used."""
+        if t_ns < self.next_ns:
+            return False
+        index = int(t_ns * self._rate // NS_PER_S) + 1
+        self.next_ns = -int(-index * NS_PER_S // self._rate)
+        return True
+
+
+class VideoTrack(Track):
+    """The track of pictures: `VideoFrame` packets at `rate_hz`, RGB, at most 1280 px wide."""
+
+    modality = Modality.VIDEO
+
+    def __init__(
+        self, track: VideoStream, *, stream: str, stitcher: Stitcher, rate_hz: float
+    ) -> None:
+        super().__init__(track, stream=stream, stitcher=stitcher)
+        self._ticks = Ticks(rate_hz)
+        self._reformatter = VideoReformatter()
+        self._pending: Packet | None = None
+        self._seq = 0
+        self._last_ns = -1
+        rate = track.average_rate or track.guessed_rate
+        self._nominal_ns = round(NS_PER_S / rate) if rate else 0
+
+    @property
+    def floor_ns(self) -> int:
+        if self._pending is not None:
+            return self._pending.t_ns
+        return max(self._start_ns if self._last_ns < 0 else self._last_ns, self._ticks.next_ns)
+
+    def rest(self) -> None:
+        """Put out the pending picture, up to the real end of the track."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            self._put(pending, min(pending.end_ns, max(self.decoded_ns, pending.t_ns + 1)))
+
+    def _take(
+        self, frame: AudioFrame | AvVideoFrame, t_ns: int, duration_ns: int, uncertainty_ns: int
+    ) -> None:
+        assert isinstance(frame, AvVideoFrame)
+        t_ns = max(t_ns, 0)
+        if t_ns <= self._last_ns:
+            self.say(HealthKind.DROP, "a picture out of order is left out", 1)
+            return
+        self._last_ns = t_ns
+        self._settle(t_ns)
+        if not self._ticks.wants(t_ns):
+            return
+        end_ns = max(t_ns + (duration_ns or MAX_FRAME_NS), self._ticks.next_ns)
+        self._pending = Packet(
+            stream=self._stream,
+            modality=Modality.VIDEO,
+            seq=self._seq,
+            t_ns=t_ns,
+            duration_ns=end_ns - t_ns,
+            uncertainty_ns=uncertainty_ns,
+            payload=VideoFrame(pixels=self._pixels(frame)),
+        )
+        self._seq += 1
+
+    def _settle(self, next_ns: int) -> None:
+        """Another frame has come at `next_ns`: the pending one lasts to its tick or to here."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            self._put(pending, min(pending.end_ns, max(next_ns, self._ticks.next_ns)))
+
+    def _put(self, packet: Packet, end_ns: int) -> None:
+        self.queue.append(
+            Packet(
+                stream=packet.stream,
+                modality=packet.modality,
+                seq=packet.seq,
+                t_ns=packet.t_ns,
+                duration_ns=end_ns - packet.t_ns,
+                uncertainty_ns=packet.uncertainty_ns,
+                payload=packet.payload,
+            )
+        )
+
+    def _pixels(self, frame: AvVideoFrame) -> Uint8Array:
+        scale = min(1.0, MAX_SIDE_PX / max(frame.width, frame.height))
+        width, height = max(round(frame.width * scale), 1), max(round(frame.height * scale), 1)
+        rgb = self._reformatter.reformat(frame, width, height, format="rgb24", threads=1)
+        pixels = rgb.to_ndarray()
+        turns = round(frame.rotation / 90) % 4
+        pixels = np.ascontiguousarray(np.rot90(pixels, turns) if turns else pixels, dtype=np.uint8)
+        pixels.flags.writeable = False
+        return pixels
+
+    def _duration_ns(self, frame: AudioFrame | AvVideoFrame) -> int:
+        if frame.duration:
+            return to_ns(frame.duration, frame.time_base or self._time_base)
+        return self._nominal_ns
+
+    def _now_ns(self) -> int:
+        return max(self._last_ns, 0) if self._pending is None else self._pending.t_ns

@@ -1,0 +1,48 @@
+"""From settings to a source: the one place that knows all kinds.
+
+Invariant: device and demo libraries are imported only when a source of their kind is opened.
+"""
+
+from __future__ import annotations
+
+from streaming.settings import (
+    CameraSettings,
+    MediaSettings,
+    MicrophoneSettings,
+    SourceSettings,
+    SyntheticSettings,
+    TextSettings,
+    VisionSettings,
+)
+from streaming.sources.base import Source
+
+
+def open_source(
+    settings: SourceSettings, *, stream: str, vision: VisionSettings, hop_ns: int
+) -> Source:
+    """Open what `settings` describe; `SourceError` with one clear line where that fails."""
+    match settings:
+        case MediaSettings():
+            from streaming.sources.media import MediaSource
+
+            return MediaSource(settings, stream=stream, vision=vision, hop_ns=hop_ns)
+        case TextSettings():
+            from streaming.sources.text import TextSource
+
+            return TextSource(settings, stream=stream)
+        case SyntheticSettings(scene="portrait"):
+            from streaming.sources.portrait import PortraitSource
+
+            return PortraitSource(settings, stream=stream, vision=vision, hop_ns=hop_ns)
+        case SyntheticSettings():
+            from streaming.sources.synthetic import SyntheticSource
+
+            return SyntheticSource(settings, stream=stream, vision=vision, hop_ns=hop_ns)
+        case CameraSettings():
+            from streaming.sources.devices import CameraSource
+
+            return CameraSource(settings, stream=stream, vision=vision)
+        case MicrophoneSettings():
+            from streaming.sources.devices import MicrophoneSource
+
+            return MicrophoneSource(settings, stream=stream, hop_ns=hop_ns)
