@@ -1,0 +1,1 @@
+"""Readers of the training data: files on disk to arrays, with the traps of each set handled."""

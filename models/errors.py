@@ -1,0 +1,23 @@
+"""What can go wrong in `models`, as one small tree.
+
+ModelError
+├── WeightsError   the weights cannot be used: missing, cut short, altered, of another layout
+├── DataError      the training data is not where it should be or not what it should be
+└── InputError     a window breaks the contract of `Analyser.step`
+"""
+
+
+class ModelError(Exception):
+    """The root: catch this to catch everything that `models` raises on purpose."""
+
+
+class WeightsError(ModelError):
+    """Weights are missing, truncated, altered or of another layout than the code expects."""
+
+
+class DataError(ModelError):
+    """A training file is missing or malformed."""
+
+
+class InputError(ModelError):
+    """A window or hop breaks the contract of `Analyser.step`."""

@@ -1,0 +1,148 @@
+"""Fusion of any subset of the modalities, by gated opinion pooling over hop tokens.
+
+Each modality's calibrated opinion enters a log-linear pool (Genest & Zidek 1986, "Combining
+probability distributions"); how much each counts comes from two levels of masked attention (Yang
+et al. 2016): tokens within a modality, then the modalities that are present. With one modality
+present its weight is 1, so the fused score *is* the calibrated unimodal score: fusion can never
+do worse on a lone modality. What is absent is masked at both levels and never enters as a zero.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.labels import VALENCE_VECTOR
+from models.pooling import masked_softmax
+from models.types import EMOTIONS, MODALITIES
+
+M = len(MODALITIES)
+SUBSETS = torch.tensor([[bool(code >> m & 1) for m in range(M)] for code in range(2**M)])
+COVERAGE = 0.8
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """What each modality says, in the order of MODALITIES; entries of absent ones are ignored.
+
+    log_probabilities (B, M, 7), sentiment (B, M), evidence (B, M), present bool (B, M).
+    """
+
+    log_probabilities: Tensor
+    sentiment: Tensor
+    evidence: Tensor
+    present: Tensor
+
+
+@dataclass(frozen=True)
+class Fused:
+    """emotions (B, 7); sentiment, low, high (B,); weights (B, M); by_subset (B, 8) sentiment."""
+
+    emotions: Tensor
+    sentiment: Tensor
+    low: Tensor
+    high: Tensor
+    weights: Tensor
+    by_subset: Tensor
+
+
+class Fusion(nn.Module):
+    """Opinions -> fused scores. All of its state is calibration; it has about 7,000 numbers."""
+
+    temperature: Tensor
+    quantile: Tensor
+    prior: Tensor
+    valence: Tensor
+
+    def __init__(self, token_d: int = 128, hidden: int = 16) -> None:
+        super().__init__()
+        self.score = nn.ModuleList(
+            nn.Sequential(nn.Linear(token_d, hidden), nn.Tanh(), nn.Linear(hidden, 1))
+            for _ in MODALITIES
+        )
+        self.base = nn.Parameter(torch.zeros(M))
+        self.bias = nn.Parameter(torch.zeros(M, len(EMOTIONS)))
+        self.sharpness = nn.Parameter(torch.zeros(M - 1))  # log, for two and three modalities
+        self.spread = nn.Sequential(nn.Linear(M + 3, 16), nn.Tanh(), nn.Linear(16, 1))
+        self.register_buffer("temperature", torch.ones(M))
+        self.register_buffer("quantile", torch.ones(2**M))
+        self.register_buffer("prior", torch.zeros(()))
+        self.register_buffer("valence", torch.from_numpy(VALENCE_VECTOR), persistent=False)
+
+    def evidence(self, modality: int, tokens: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, D) and bool (B, T) -> (B,): log of the mean exponential score of its tokens."""
+        scores = self.score[modality](tokens).squeeze(-1).tanh() * 3 + self.base[modality]
+        scores = scores.masked_fill(~mask, -torch.inf)
+        count = mask.sum(1).clamp_min(1).to(scores.dtype)
+        return torch.logsumexp(scores, 1).clamp_min(-1e4) - count.log()
+
+    def calibrated(self, modality: int, logits: Tensor) -> Tensor:
+        """(B, 7) logits -> log-probabilities under the modality's temperature."""
+        return (logits / self.temperature[modality]).log_softmax(-1)
+
+    def expected_valence(self, log_probabilities: Tensor) -> Tensor:
+        """(B, 7) -> (B,) in [-1, 1]: the mean valence coordinate of the emotions."""
+        return log_probabilities.exp() @ self.valence
+
+    def pooled_logits(self, opinions: Opinions, weights: Tensor) -> Tensor:
+        """(B, 7) log-linear pool; with one modality exactly its own log-probabilities."""
+        count = opinions.present.sum(1)
+        several = (count > 1).to(weights.dtype).view(-1, 1, 1)
+        said = opinions.log_probabilities + self.bias * several
+        said = said.masked_fill(~opinions.present.unsqueeze(-1), 0.0)
+        sharp = torch.cat([self.sharpness.new_zeros(2), self.sharpness])[count].exp()
+        return (weights.unsqueeze(-1) * said).sum(1) * sharp.unsqueeze(-1)
+
+    def half_width(self, opinions: Opinions, weights: Tensor, logits: Tensor) -> Tensor:
+        """(B,) scale of the sentiment error, before the conformal factor."""
+        log_p = logits.log_softmax(-1)
+        probabilities = log_p.exp()
+        mean = (weights * opinions.sentiment).sum(1)
+        apart = (weights * (opinions.sentiment - mean.unsqueeze(1)) ** 2).sum(1)
+        entropy = -(probabilities * log_p).sum(-1)
+        variance = probabilities @ self.valence**2 - (probabilities @ self.valence) ** 2
+        inputs = torch.stack([apart, entropy, variance.clamp_min(0)], 1)
+        inputs = torch.cat([inputs, opinions.present.to(inputs.dtype)], 1)
+        return nn.functional.softplus(self.spread(inputs).squeeze(-1)) + 0.02
+
+    def forward(self, opinions: Opinions) -> Fused:
+        """Pool, then look at every subset of the modalities that are present."""
+        weights = masked_softmax(opinions.evidence, opinions.present)
+        logits = self.pooled_logits(opinions, weights)
+        subsets = opinions.present.unsqueeze(1) & SUBSETS.to(weights.device)  # (B, 8, M)
+        shares = masked_softmax(opinions.evidence.unsqueeze(1).expand(subsets.shape), subsets)
+        by_subset = (shares * opinions.sentiment.unsqueeze(1)).sum(-1)
+        by_subset = torch.where(subsets.any(-1), by_subset, self.prior)
+        sentiment = (weights * opinions.sentiment).sum(1)
+        code = (opinions.present * torch.tensor([1, 2, 4], device=weights.device)).sum(1)
+        width = self.half_width(opinions, weights, logits) * self.quantile[code]
+        low, high = (sentiment - width).clamp(-1, 1), (sentiment + width).clamp(-1, 1)
+        return Fused(logits.softmax(-1), sentiment, low, high, weights, by_subset)
+
+
+def shapley(values: np.ndarray, present: np.ndarray) -> dict[int, float]:
+    """Exact Shapley values (Shapley 1953) of the present players.
+
+    values: (8,) worth of each subset, bit m of the index for player m. present: bool (3,).
+
+    >>> shapley(np.array([0.0, 1.0, 3.0, 4.0, 0.0, 0.0, 0.0, 0.0]), np.array([True, True, False]))
+    {0: 1.0, 1: 3.0}
+    """
+    players = [int(m) for m in np.flatnonzero(present)]
+    n = len(players)
+    result = {}
+    for m in players:
+        others = [p for p in players if p != m]
+        total = 0.0
+        for size in range(n):
+            share = math.factorial(size) * math.factorial(n - size - 1) / math.factorial(n)
+            for group in combinations(others, size):
+                code = sum(1 << p for p in group)
+                total += share * float(values[code | 1 << m] - values[code])
+        result[m] = total
+    return result

@@ -1,0 +1,183 @@
+"""What a stream remembers between steps: hop tokens, text tokens, and the ends of its audio line.
+
+Invariant: a hop is encoded once; its token stays for as long as a window covers it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models import features
+from models.errors import InputError
+from models.types import FACE_PX, Hop, Text, WindowInput
+from models.vad import STEP_NS, SileroVad, VadState
+
+SPEECH = 0.5  # a hop holds speech when the VAD passes this somewhere in it
+MAX_TEXTS = 64  # per window; the latest are kept
+
+
+@dataclass
+class HopTokens:
+    """One hop after encoding: at most one face token and one voice token, each (D,)."""
+
+    start_ns: int
+    end_ns: int
+    face: Tensor | None = None
+    voice: Tensor | None = None
+
+
+@dataclass
+class TextToken:
+    """One text after encoding, token (D,)."""
+
+    start_ns: int
+    end_ns: int
+    token: Tensor
+
+
+@dataclass(frozen=True)
+class VoiceJob:
+    """Frames (24 + T, 64) of a hop that holds speech, and where its token belongs."""
+
+    frames: np.ndarray
+    hop: HopTokens
+
+
+@dataclass(frozen=True)
+class FaceJob:
+    """uint8 (F, 48, 48) crops of a hop, and where their token belongs."""
+
+    crops: np.ndarray
+    hop: HopTokens
+
+
+@dataclass(frozen=True)
+class TextJob:
+    """A text and the stream that it belongs to."""
+
+    text: Text
+    stream: StreamState
+
+
+@dataclass
+class Jobs:
+    """What one step has to encode, over all of its streams."""
+
+    faces: list[FaceJob] = field(default_factory=list)
+    voices: list[VoiceJob] = field(default_factory=list)
+    texts: list[TextJob] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Speech:
+    """VAD frames completed by a step."""
+
+    start_ns: int
+    probabilities: np.ndarray
+
+
+def check(stream: str, hop: Hop) -> None:
+    """Hold a hop to the contract of `Hop`; audio values may be anything, shapes may not."""
+    faces, audio = hop.faces, hop.audio
+    if hop.end_ns <= hop.start_ns:
+        raise InputError(
+            f"{stream}: expected a hop that ends after {hop.start_ns}, got {hop.end_ns}"
+        )
+    if len(faces) and (faces.dtype != np.uint8 or faces.shape[1:] != (FACE_PX, FACE_PX)):
+        raise InputError(
+            f"{stream}: expected faces uint8 (F, {FACE_PX}, {FACE_PX}), "
+            f"got {faces.dtype} {faces.shape}: crop and scale them at the source"
+        )
+    if audio.ndim != 1:
+        raise InputError(f"{stream}: expected mono audio (N,), got {audio.shape}: mix it down")
+
+
+@dataclass
+class StreamState:
+    """Mutable memory of one stream; `take` is the only way in."""
+
+    hops: list[HopTokens] = field(default_factory=list)
+    texts: list[TextToken] = field(default_factory=list)
+    vad: VadState = field(default_factory=VadState.initial)
+    mel: features.MelState = field(default_factory=features.MelState.initial)
+    next_frame_ns: int | None = None
+    end_ns: int | None = None
+
+    def take(self, window: WindowInput, vad: SileroVad, jobs: Jobs) -> Speech:
+        """Admit the new hops of a window: queue what is to be encoded, run the VAD."""
+        start_ns, parts = None, []
+        for hop in window.new_hops:
+            check(window.stream, hop)
+            self._follow(window.stream, hop)
+            at_ns, speech = self._listen(hop, vad, jobs)
+            start_ns = at_ns if start_ns is None else start_ns
+            parts.append(speech)
+        self._prune(window)
+        if start_ns is None:
+            start_ns = window.end_ns if self.next_frame_ns is None else self.next_frame_ns
+        return Speech(start_ns, np.concatenate(parts) if parts else np.zeros(0, np.float32))
+
+    def _follow(self, stream: str, hop: Hop) -> None:
+        """Audio goes on over hops that touch; after a hole it starts afresh."""
+        if self.end_ns is not None and hop.start_ns < self.end_ns:
+            raise InputError(
+                f"{stream}: expected a hop from {self.end_ns} on, got one from {hop.start_ns}: "
+                "send each hop once and in order, or call forget() before a restart"
+            )
+        if self.end_ns != hop.start_ns:
+            self.vad, self.mel = VadState.initial(), features.MelState.initial()
+            self.next_frame_ns = hop.start_ns
+        self.end_ns = hop.end_ns
+
+    def _listen(self, hop: Hop, vad: SileroVad, jobs: Jobs) -> tuple[int, np.ndarray]:
+        tokens = HopTokens(hop.start_ns, hop.end_ns)
+        self.hops.append(tokens)
+        present = hop.audio_coverage > 0
+        audio = features.sanitise(hop.audio) if present else np.zeros_like(hop.audio, np.float32)
+        self.vad, speech = vad.step(self.vad, audio)
+        self.mel, frames = features.step(self.mel, audio)
+        heard = len(speech) > 0 and float(speech.max()) >= SPEECH
+        if present and heard and len(frames) > features.CONTEXT_T:
+            jobs.voices.append(VoiceJob(frames, tokens))
+        if len(hop.faces):
+            jobs.faces.append(FaceJob(hop.faces, tokens))
+        jobs.texts.extend(TextJob(text, self) for text in hop.texts if text.text.strip())
+        at_ns = hop.start_ns if self.next_frame_ns is None else self.next_frame_ns
+        self.next_frame_ns = at_ns + len(speech) * STEP_NS
+        return at_ns, speech
+
+    def _prune(self, window: WindowInput) -> None:
+        self.hops = [hop for hop in self.hops if hop.end_ns > window.start_ns]
+        self.texts = [text for text in self.texts if text.end_ns > window.start_ns]
+
+    def tokens(self, window: WindowInput) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Tokens that the window covers: faces, voice, text."""
+        hops = [
+            hop for hop in self.hops
+            if hop.end_ns > window.start_ns and hop.start_ns < window.end_ns
+        ]  # fmt: skip
+        texts = [
+            text for text in self.texts
+            if text.end_ns > window.start_ns and text.start_ns < window.end_ns
+        ]  # fmt: skip
+        return (
+            [hop.face for hop in hops if hop.face is not None],
+            [hop.voice for hop in hops if hop.voice is not None],
+            [text.token for text in texts[-MAX_TEXTS:]],
+        )
+
+
+def pad(rows: list[list[Tensor]], width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Lists of (D,) tokens -> (B, T, D) and bool (B, T); T is at least 1."""
+    longest = max([1, *(len(row) for row in rows)])
+    tokens = torch.zeros(len(rows), longest, width, device=device)
+    mask = torch.zeros(len(rows), longest, dtype=torch.bool, device=device)
+    for b, row in enumerate(rows):
+        if row:
+            tokens[b, : len(row)] = torch.stack(row)
+            mask[b, : len(row)] = True
+    return tokens, mask

@@ -1,0 +1,84 @@
+"""The values that enter and leave the analyser. Immutable, keyword-only, units in the names.
+
+Invariant: everything here is already aligned to one clock; nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+EMOTIONS = ("neutral", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
+MODALITIES = ("video", "audio", "text")
+SAMPLE_RATE_HZ = 16_000
+FACE_PX = 48
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """One utterance or message; it counts for every window that [start_ns, end_ns) overlaps."""
+
+    start_ns: int
+    end_ns: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hop:
+    """What arrived in [start_ns, end_ns), aligned.
+
+    faces: uint8 (F, 48, 48) grey crops of the main face at the grid instants of this hop, F 0..4.
+    audio: float32 (N,) at 16 kHz, mono, in [-1, 1]; gaps filled with 0.
+    audio_coverage: share of the hop that a microphone delivered; 0 means that there was none.
+    texts: texts that began in this hop.
+    """
+
+    start_ns: int
+    end_ns: int
+    faces: np.ndarray
+    audio: np.ndarray
+    audio_coverage: float
+    texts: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowInput:
+    """A window that closed: its span, and only those hops that were not sent before."""
+
+    stream: str
+    start_ns: int
+    end_ns: int
+    new_hops: tuple[Hop, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModalityScore:
+    """What one modality says on its own: sentiment in [-1, 1], calibrated emotions (7,)."""
+
+    sentiment: float
+    emotions: np.ndarray
+    arousal: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What a window says. `None` stands for "not enough evidence", never for a guess.
+
+    sentiment: in [-1, 1], with an interval of 80 % nominal coverage.
+    arousal: in [-1, 1]; 0 is the arousal of a neutral state.
+    emotions: (7,) in the order of EMOTIONS, sums to 1.
+    contributions: exact Shapley value of each present modality; sums to sentiment - prior.
+    speech: float32 (T,) probabilities; frame i covers speech_start_ns + i * speech_step_ns.
+    """
+
+    sentiment: float | None
+    sentiment_low: float | None
+    sentiment_high: float | None
+    arousal: float | None
+    emotions: np.ndarray | None
+    contributions: dict[str, float]
+    unimodal: dict[str, ModalityScore]
+    speech_start_ns: int
+    speech_step_ns: int
+    speech: np.ndarray
