@@ -22,6 +22,8 @@ Box = tuple[float, float, float, float]  # x, y, width, height in px
 CASCADE_PX = 24  # side of the smallest face a cascade knows
 SCAN_PIXELS = 320 * 180  # a picture is made at most this large before it is scanned
 MAX_UPSCALE = 2.0
+LEAST_PX = 32  # width of a face that YuNet finds with ease
+SCORE_HALF = 4  # agreeing windows for a score of a half
 
 
 class Detection(NamedTuple):
@@ -38,8 +40,13 @@ class Detector(Protocol):
 
     framing: float
 
-    def detect(self, rgb: Uint8Array, min_px: float, max_px: float) -> list[Detection]:
-        """Faces between `min_px` and `max_px` wide in `rgb` (H, W, 3)."""
+    def detect(
+        self, rgb: Uint8Array, min_px: float, max_px: float, *, near: bool = False
+    ) -> list[Detection]:
+        """Faces between `min_px` and `max_px` wide in `rgb` (H, W, 3).
+
+        `near`: `rgb` is the surroundings of a face already known, to be looked at closely.
+        """
         ...
 
     def verify(self, rgb: Uint8Array, min_px: float, max_px: float) -> bool:
@@ -56,11 +63,15 @@ class HaarDetector:
         self._finder = _cascade("haarcascade_frontalface_default.xml")
         self._verifier = _cascade("haarcascade_frontalface_alt2.xml")
 
-    def detect(self, rgb: Uint8Array, min_px: float, max_px: float) -> list[Detection]:
-        return _scan(self._finder, rgb, min_px, max_px, factor=1.15, neighbours=4)
+    def detect(
+        self, rgb: Uint8Array, min_px: float, max_px: float, *, near: bool = False
+    ) -> list[Detection]:
+        if near:  # few scales, so each may be a fine step and need fewer to agree
+            return _scan(self._finder, rgb, min_px, max_px, 1.08, 32, neighbours=2)
+        return _scan(self._finder, rgb, min_px, max_px, 1.2, CASCADE_PX, neighbours=4)
 
     def verify(self, rgb: Uint8Array, min_px: float, max_px: float) -> bool:
-        return bool(_scan(self._verifier, rgb, min_px, max_px, factor=1.1, neighbours=2))
+        return bool(_scan(self._verifier, rgb, min_px, max_px, 1.08, 36, neighbours=2))
 
 
 class YuNetDetector:
@@ -84,9 +95,11 @@ class YuNetDetector:
                 'Correct vision.detector, or set it to "haar".'
             ) from error
 
-    def detect(self, rgb: Uint8Array, min_px: float, max_px: float) -> list[Detection]:
+    def detect(
+        self, rgb: Uint8Array, min_px: float, max_px: float, *, near: bool = False
+    ) -> list[Detection]:
         height, width = rgb.shape[:2]
-        scale = min(1.0, (SCAN_PIXELS / (height * width)) ** 0.5)
+        scale = min(1.0, LEAST_PX / min_px, (SCAN_PIXELS / (height * width)) ** 0.5)
         size = (round(width * scale), round(height * scale))
         if min(size) < CASCADE_PX:
             return []
@@ -124,16 +137,17 @@ def _scan(
     rgb: Uint8Array,
     min_px: float,
     max_px: float,
-    *,
     factor: float,
+    base_px: int,
+    *,
     neighbours: int,
 ) -> list[Detection]:
-    """Run a cascade on `rgb`, scaled so that the smallest face wanted is as small as it can be.
+    """Run a cascade on `rgb`, scaled so that the smallest face wanted is `base_px` wide.
 
-    The score is n / (n + neighbours) for n agreeing windows: 0.5 is the least that counts.
+    The score is n / (n + 4) for n agreeing windows.
     """
     height, width = rgb.shape[:2]
-    scale = min(CASCADE_PX / min_px, (SCAN_PIXELS / (height * width)) ** 0.5, MAX_UPSCALE)
+    scale = min(base_px / min_px, (SCAN_PIXELS / (height * width)) ** 0.5, MAX_UPSCALE)
     size = (round(width * scale), round(height * scale))
     if min(size) < CASCADE_PX:
         return []
@@ -143,6 +157,6 @@ def _scan(
         grey, factor, neighbours, minSize=(least, least), maxSize=(most, most)
     )
     return [
-        Detection((x / scale, y / scale, w / scale, h / scale), float(n / (n + neighbours)))
+        Detection((x / scale, y / scale, w / scale, h / scale), float(n / (n + SCORE_HALF)))
         for (x, y, w, h), n in zip(boxes, np.ravel(counts), strict=True)
     ]

@@ -17,7 +17,11 @@ from streaming.clock import NS_PER_S
 from streaming.packets import Uint8Array
 from streaming.sources.face_detectors import Box, Detection, Detector
 
-SCAN_EVERY_NS = NS_PER_S  # whole picture, while somebody is in sight
+# Scans of the whole picture: (for large faces, for all faces), nobody or somebody in sight.
+# Large faces take a quarter of the work, and most faces before a camera are large.
+SCAN_EMPTY_NS = (0, NS_PER_S // 2)
+SCAN_FACES_NS = (NS_PER_S, 2 * NS_PER_S)
+LARGE_SHARE = 0.25  # of the picture's height
 CONFIRM_LOOKS = 2
 VERIFY_LOOKS = 8  # looks a supposed face has to convince the second opinion
 REJECT_NS = 10 * NS_PER_S  # a place found to be no face is not looked at for so long
@@ -57,15 +61,16 @@ class FaceTracker:
         self._rejected: list[tuple[int, Box]] = []  # (until, where)
         self._next_id = 0
         self._shape: tuple[int, int] | None = None
-        self._scanned_ns: int | None = None
+        self._scanned_ns = (-NS_PER_S, -2 * NS_PER_S)  # last scan for large, for all faces
 
     def look(self, rgb: Uint8Array, t_ns: int) -> list[FaceTrack]:
         """The faces in `rgb` (H, W, 3) at `t_ns`, largest first."""
         self._fit(rgb.shape[:2])
         for track in self._tracks:
             self._follow(track, rgb)
-        if self._scan_due(t_ns):
-            self._scan(rgb, t_ns)
+        share = self._scan_share(t_ns)
+        if share is not None:
+            self._scan(rgb, share)
         self._judge(rgb, t_ns)
         faces = [t for t in self._tracks if t.reported]
         return sorted(faces, key=lambda t: -t.box[2] * t.box[3])
@@ -87,7 +92,7 @@ class FaceTracker:
         """Look for one face around its last place."""
         region, x0, y0 = around(rgb, track.box, SEARCH_SHARE)
         size = track.box[2]
-        found = self._detector.detect(region, size / SIZE_CHANGE, size * SIZE_CHANGE)
+        found = self._detector.detect(region, size / SIZE_CHANGE, size * SIZE_CHANGE, near=True)
         moved = [_shifted(d, x0, y0) for d in found]
         best = max(moved, key=lambda d: iou(d.box, track.box), default=None)
         if best is not None and iou(best.box, track.box) >= SAME_FACE_IOU / 2:
@@ -95,15 +100,24 @@ class FaceTracker:
         else:
             track.missed += 1
 
-    def _scan_due(self, t_ns: int) -> bool:
-        if self._scanned_ns is None or not self._tracks or any(t.missed for t in self._tracks):
-            return True
-        return not 0 <= t_ns - self._scanned_ns < SCAN_EVERY_NS
+    def _scan_share(self, t_ns: int) -> float | None:
+        """Smallest face to scan the picture for now, in picture heights; None: no scan."""
+        large_ns, all_ns = self._scanned_ns
+        every_large_ns, every_all_ns = SCAN_FACES_NS if self._tracks else SCAN_EMPTY_NS
+        if not 0 <= t_ns - all_ns < every_all_ns:
+            self._scanned_ns = (t_ns, t_ns)
+            return self._min_share
+        missed = [t.box[3] for t in self._tracks if t.missed]
+        if missed or not 0 <= t_ns - large_ns < every_large_ns:
+            self._scanned_ns = (t_ns, all_ns)
+            height = self._shape[0] if self._shape else 1
+            share = min([LARGE_SHARE, *(px / height / SIZE_CHANGE for px in missed)])
+            return max(share, self._min_share)
+        return None
 
-    def _scan(self, rgb: Uint8Array, t_ns: int) -> None:
-        self._scanned_ns = t_ns
+    def _scan(self, rgb: Uint8Array, share: float) -> None:
         height = rgb.shape[0]
-        for found in self._detector.detect(rgb, self._min_share * height, height):
+        for found in self._detector.detect(rgb, share * height, height):
             track = max(self._tracks, key=lambda t: iou(t.box, found.box), default=None)
             if track is not None and overlaps(track.box, found.box):
                 if track.missed:
@@ -132,7 +146,7 @@ class FaceTracker:
     def _stays(self, track: FaceTrack, rgb: Uint8Array) -> bool:
         if not track.missed:
             return True
-        if track.missed > 1 or not track.reported:
+        if track.missed > 1 or not track.verified:
             return False
         return _alike(track.thumb, _thumb(rgb, track.box))
 
