@@ -55,8 +55,9 @@ class _Grids:
     """Where the kernel writes grids: those of all modalities, end to end."""
 
     def __init__(self, points: int) -> None:
-        self.left, self.right = np.zeros((2, points), np.int64)
+        self.points = np.zeros((2, points), np.int64)
         self.weight = np.zeros(points, np.float32)
+        self.mask = np.zeros(points, np.bool_)
 
 
 class _Lane:
@@ -66,6 +67,7 @@ class _Lane:
         "left",
         "linear",
         "m",
+        "mask",
         "modality",
         "payloads",
         "right",
@@ -81,10 +83,9 @@ class _Lane:
         self.room = 0
         self.linear = spec.resampling is Resampling.LINEAR
         self.step_ns = int(line[k.STEP])
-        points = slice(int(line[k.GRID_FROM]), int(line[k.GRID_FROM] + line[k.GRID_SIZE]))
-        self.left, self.right = grids.left[points], grids.right[points]
-        self.weight = grids.weight[points]
-        self.weight.flags.writeable = self.linear
+        mine = slice(int(line[k.GRID_FROM]), int(line[k.GRID_FROM] + line[k.GRID_SIZE]))
+        self.left, self.right = grids.points[:, mine]
+        self.weight, self.mask = grids.weight[mine], grids.mask[mine]
 
 
 class Aligner:
@@ -108,7 +109,7 @@ class Aligner:
         self._closed_end_ns = 0
         self._flags = 0
         self._health: list[Health] = []
-        self._meta = np.zeros((len(self._lanes) + 1) * k.META, np.int64)
+        self._meta = np.zeros(len(self._lanes) * k.META + 2, np.int64)
         self._empty = _read_only(np.zeros((0, HEADER_COLUMNS), np.int64))
         self._allocate(min(256, _power_of_two(2 * capacity)))
 
@@ -197,25 +198,22 @@ class Aligner:
                 self._order,
                 now_ns,
                 self._out,
-                self._grids.left,
-                self._grids.right,
+                self._grids.points,
                 self._grids.weight,
+                self._grids.mask,
                 self._meta,
             )
         ]
         if by is None:
             return None
-        meta = self._meta.tolist()
-        last = len(self._lanes) * k.META
-        self._flags = meta[last + 1]
-        headers = self._out[: meta[last]].copy()
+        *meta, total, self._flags = self._meta.tolist()
+        headers = self._out[:total].copy()
         start_ns = self._index * self._hop_ns
         end_ns = start_ns + self._length_ns
-        views, row = [], 0
-        for lane in self._lanes:
-            at = lane.m * k.META
-            views.append(self._view(lane, headers, row, meta[at : at + k.META], start_ns))
-            row += meta[at]
+        views, row, figures = [], 0, iter(meta)
+        for lane, numbers in zip(self._lanes, zip(*[figures] * k.META, strict=True), strict=True):
+            views.append(self._view(lane, headers, row, numbers, start_ns))
+            row += numbers[0]
         window = Window(
             stream=self._stream,
             index=self._index,
@@ -232,7 +230,7 @@ class Aligner:
         return window
 
     def _view(
-        self, lane: _Lane, headers: Int64Array, row: int, figures: list[int], start_ns: int
+        self, lane: _Lane, headers: Int64Array, row: int, figures: tuple[int, ...], start_ns: int
     ) -> View:
         n, new_from, covered_ns, state, uncertainty_ns, gone, moved = figures
         payloads = lane.payloads
@@ -259,8 +257,8 @@ class Aligner:
             step_ns=lane.step_ns,
             left=left,
             right=lane.right.copy() if lane.linear else left,
-            weight=lane.weight.copy() if lane.linear else lane.weight,
-            mask=left >= 0,
+            weight=lane.weight.copy(),
+            mask=lane.mask.copy(),
         )
 
     def _health_until(self, end_ns: int) -> tuple[Health, ...]:

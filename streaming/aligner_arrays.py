@@ -63,9 +63,9 @@ def _align(
     ranges: Any,
     covered: Any,
     state: Any,
-    left: Any,
-    right: Any,
+    points: Any,
     weight: Any,
+    mask: Any,
     order: Any,
 ) -> None:
     """Walk one modality through all windows. Column RECEIVED_NS of `held` holds row numbers."""
@@ -75,12 +75,13 @@ def _align(
         head = line[k.HEAD]
         ranges[0, w] = held[head, RECEIVED_NS] if n > 0 else 0
         ranges[1, w] = held[head + n - 1, RECEIVED_NS] + 1 if n > 0 else 0
-        k.resample(line, held, n, start, left[w], right[w], weight[w])
-        for i in range(left.shape[1]):
-            if left[w, i] >= 0:
-                left[w, i] = held[head + left[w, i], RECEIVED_NS]
-            if line[k.LINEAR] and right[w, i] >= 0:
-                right[w, i] = held[head + right[w, i], RECEIVED_NS]
+        k.resample(line, held, n, start, points[w], weight[w], mask)
+        left, right = points[w, 0], points[w, 1]
+        for i in range(mask.shape[0]):
+            if left[i] >= 0:
+                left[i] = held[head + left[i], RECEIVED_NS]
+            if line[k.LINEAR] and right[i] >= 0:
+                right[i] = held[head + right[i], RECEIVED_NS]
         k.retire(line, held, n, start + hop, order)
 
 
@@ -148,8 +149,8 @@ def _modality(
     held[:, RECEIVED_NS] = np.arange(len(header))
     ranges = np.empty((2, count), np.int64)
     covered, state = np.empty(count, np.int64), np.empty(count, np.int8)
-    left, weight = np.empty((count, points), np.int64), np.zeros((count, points), np.float32)
-    right = np.empty((count, points), np.int64) if line[k.LINEAR] else left
+    grid = np.empty((count, 2, points), np.int64)
+    weight, mask = np.zeros((count, points), np.float32), np.empty(points, np.bool_)
     order = np.empty(len(header), np.int64)
     _align(
         line,
@@ -159,9 +160,9 @@ def _modality(
         ranges,
         covered,
         state,
-        left,
-        right,
+        grid,
         weight,
+        mask,
         order,
     )
     return ModalityAlignment(
@@ -171,7 +172,7 @@ def _modality(
         last=ranges[1],
         coverage=covered / spec.length_ns,
         state=state,
-        left=left,
-        right=right,
+        left=grid[:, 0],
+        right=grid[:, 1] if line[k.LINEAR] else grid[:, 0],
         weight=weight,
     )

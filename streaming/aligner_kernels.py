@@ -53,38 +53,49 @@ Kernel = Callable[..., Any]
 def kernel(function: Kernel) -> Kernel:
     """Compile at the first call; keep the machine code on disk wherever there is room for it."""
     try:
-        return numba.njit(cache=True, nogil=True)(function)
+        return numba.njit(cache=True)(function)
     except RuntimeError:  # neither the package's folder nor the user's cache can be written to
-        return numba.njit(nogil=True)(function)
+        return numba.njit()(function)
 
 
 @kernel
-def _before(a: Any, b: Any) -> bool:
-    """Order of two header rows by (T_NS, SEQ)."""
-    return a[T_NS] < b[T_NS] or (a[T_NS] == b[T_NS] and a[SEQ] < b[SEQ])
+def _before(a: Any, i: int, b: Any, j: int) -> bool:
+    """Whether row i of `a` comes before row j of `b`, by (T_NS, SEQ)."""
+    # Scalars throughout: a row taken as an array of its own costs more than the comparison.
+    if a[i, T_NS] != b[j, T_NS]:
+        return a[i, T_NS] < b[j, T_NS]
+    return a[i, SEQ] < b[j, SEQ]
 
 
 @kernel
-def _refusal(row: Any, ended: bool, closed_end: int) -> int:
-    """The reason why `row` cannot be admitted, judged by its times alone; -1: none."""
-    if row[DURATION_NS] < 0 or row[DURATION_NS] > HOUR_NS or row[T_NS] > LATEST_NS:
+def _refusal(t: int, duration: int, ended: bool, closed_end: int) -> int:
+    """The reason why a packet cannot be admitted, judged by its times alone; -1: none."""
+    if duration < 0 or duration > HOUR_NS or t > LATEST_NS:
         return INVALID
-    if row[T_NS] < 0:
+    if t < 0:
         return BEFORE_ORIGIN
-    if ended or row[T_NS] < closed_end:
+    if ended or t < closed_end:
         return LATE
     return -1
 
 
 @kernel
-def _first_at_or_after(rows: Any, low: int, high: int, row: Any) -> int:
+def _first_at_or_after(held: Any, low: int, high: int, header: Any, i: int) -> int:
+    if low < high and _before(held, high - 1, header, i):
+        return high
     while low < high:
         middle = (low + high) // 2
-        if _before(rows[middle], row):
+        if _before(held, middle, header, i):
             low = middle + 1
         else:
             high = middle
     return low
+
+
+@kernel
+def _copy_row(source: Any, i: int, target: Any, j: int) -> None:
+    for column in range(5):
+        target[j, column] = source[i, column]
 
 
 @kernel
@@ -99,30 +110,32 @@ def _refuse(line: Any, reason: int, t_ns: int) -> None:
 def _select(line: Any, held: Any, header: Any, accepted: Any, capacity: int, closed: int) -> Any:
     """Judge the rows of `header`; return how many of `accepted` stand, and where they begin."""
     head, tail = line[HEAD], line[TAIL]
-    count, first, at = 0, tail, -1
+    count, first, at, seen, ended = 0, tail, -1, line[SEEN], line[ENDED] != 0
+    last_end = line[LAST_END]
     for i in range(header.shape[0]):
-        row = header[i]
-        reason = _refusal(row, line[ENDED] != 0, closed)
-        if reason != INVALID and line[ENDED] == 0:
-            line[SEEN] = max(line[SEEN], row[T_NS])
+        t, duration = header[i, T_NS], header[i, DURATION_NS]
+        reason = _refusal(t, duration, ended, closed)
+        if reason != INVALID and not ended:
+            seen = max(seen, t)
         if reason < 0:
             if at < 0:
-                at = _first_at_or_after(held, head, tail, row)
-            while at < tail and _before(held[at], row):
+                at = _first_at_or_after(held, head, tail, header, i)
+            while at < tail and _before(held, at, header, i):
                 at += 1
-            again = at < tail and not _before(row, held[at])
-            if again or (count > 0 and not _before(header[accepted[count - 1]], row)):
+            again = at < tail and not _before(header, i, held, at)
+            if again or (count > 0 and not _before(header, accepted[count - 1], header, i)):
                 reason = DUPLICATE
             elif tail - head + count >= capacity:
                 reason = OVERFLOW
         if reason >= 0:
-            _refuse(line, reason, row[T_NS])
+            _refuse(line, reason, t)
             continue
         if count == 0:
             first = at
         accepted[count] = i
         count += 1
-        line[LAST_END] = max(line[LAST_END], row[T_NS] + max(row[DURATION_NS], 1))
+        last_end = max(last_end, t + max(duration, 1))
+    line[SEEN], line[LAST_END] = seen, last_end
     return count, first
 
 
@@ -136,13 +149,12 @@ def _merge(
     """
     old, new, to = line[TAIL] - 1, count - 1, line[TAIL] + count - 1
     while new >= 0:
-        row = header[accepted[new]]
-        if old >= first and _before(row, held[old]):
-            held[to] = held[old]
+        if old >= first and _before(header, accepted[new], held, old):
+            _copy_row(held, old, held, to)
             order[to - first] = old - first
             old -= 1
         else:
-            held[to] = row
+            _copy_row(header, accepted[new], held, to)
             order[to - first] = line[TAIL] - first + accepted[new]
             new -= 1
         to -= 1
@@ -197,12 +209,13 @@ def admit(
     """Take one batch of modality `m`, sorted by (T_NS, SEQ); there must be room for its rows."""
     n = header.shape[0]
     for i in range(1, n):
-        if _before(header[i], header[i - 1]):
+        if _before(header, i, header, i - 1):
             return UNSORTED
     line, stream, answer = state[m], state[state.shape[0] - 1], 0
     accepted = order[state.shape[0] - 1]
     line[PUSHED] += n
-    line[NOW_DROPPED : NOW_DROPPED + 5] = 0
+    for reason in range(5):
+        line[NOW_DROPPED + reason] = 0
     count, first = _select(line, rows[m], header, accepted, stream[CAPACITY], stream[CLOSED_END])
     if first < line[TAIL] or count < n:
         line[PLACE] = first - line[HEAD]
@@ -285,23 +298,17 @@ def linear(
 
 
 @kernel
-def resample(line: Any, held: Any, n: int, start: int, left: Any, right: Any, weight: Any) -> None:
-    """Put the `n` rows of a view on its modality's grid."""
+def resample(line: Any, held: Any, n: int, start: int, points: Any, weight: Any, mask: Any) -> None:
+    """Put the `n` rows of a view on its modality's grid. `points`: (2, P) left and right rows."""
     a, b = line[GRID_FROM], line[GRID_FROM] + line[GRID_SIZE]
+    head, step, tolerance = line[HEAD], line[STEP], line[TOLERANCE]
+    left, right = points[0], points[1]
     if line[LINEAR]:
-        linear(
-            held,
-            line[HEAD],
-            n,
-            start,
-            line[STEP],
-            line[TOLERANCE],
-            left[a:b],
-            right[a:b],
-            weight[a:b],
-        )
-    elif line[STEP] > 0:
-        nearest(held, line[HEAD], n, start, line[STEP], line[TOLERANCE], left[a:b])
+        linear(held, head, n, start, step, tolerance, left[a:b], right[a:b], weight[a:b])
+    elif a < b:
+        nearest(held, head, n, start, step, tolerance, left[a:b])
+    for i in range(a, b):
+        mask[i] = left[i] >= 0
 
 
 @kernel
@@ -318,7 +325,7 @@ def retire(line: Any, held: Any, n: int, next_start: int, order: Any) -> Any:
             to -= 1
             order[to] = i
             if to != i:
-                held[head + to] = held[head + i]
+                _copy_row(held, head + i, held, head + to)
                 moved = True
         else:
             line[REACH] = max(line[REACH], t + duration)
@@ -354,9 +361,9 @@ def close(
     order: Any,
     now_ns: int,
     out: Any,
-    left: Any,
-    right: Any,
+    points: Any,
     weight: Any,
+    mask: Any,
     meta: Any,
 ) -> int:
     """Close the next window if it can be; write its rows to `out` and its figures to `meta`."""
@@ -370,19 +377,19 @@ def close(
     for m in range(last):
         line, held, head = state[m], rows[m], state[m, HEAD]
         n, covered, kind = survey(line, held, start, end, stream[LATENESS])
-        resample(line, held, n, start, left, right, weight)
+        resample(line, held, n, start, points, weight, mask)
         new_from, uncertainty = n, 0
         for i in range(n):
-            out[total + i] = held[head + i]
+            _copy_row(held, head + i, out, total + i)
             uncertainty = max(uncertainty, held[head + i, UNCERTAINTY_NS])
             if new_from == n and held[head + i, T_NS] >= stream[CLOSED_END]:
                 new_from = i
         total += n
         gone, moved = retire(line, held, n, start + stream[HOP], order[m])
         line[WINDOWED] += n - new_from
-        figures = meta[m * META :]
-        figures[0], figures[1], figures[2], figures[3] = n, new_from, covered, kind
-        figures[4], figures[5], figures[6] = uncertainty, gone, moved
+        at = m * META
+        meta[at], meta[at + 1], meta[at + 2], meta[at + 3] = n, new_from, covered, kind
+        meta[at + 4], meta[at + 5], meta[at + 6] = uncertainty, gone, moved
     stream[CLOSED_END] = end
     stream[NEXT] += 1
     meta[last * META] = total
