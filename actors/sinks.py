@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from streaming.sinks.publish import ZmqPublisher
-
 from streaming.errors import AttuneError
 from streaming.settings import OutputSettings
-from streaming.sinks.base import Sink
-from streaming.sinks.jsonl import JsonlSink
+from streaming.sinks import JsonlSink, Sink, ZmqPublisher
 
 
 def open_sinks(output: OutputSettings, also_publish: tuple[str, ...] = ()) -> list[Sink]:

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from streaming.errors import AttuneError
@@ -23,6 +22,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+# Typer carries its own click, and names only some of its errors in public.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 DEFAULT_ADDRESS = "tcp://127.0.0.1:7100"
 
 
@@ -148,12 +149,13 @@ def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; returns only by exiting."""
     try:
         code = app(args=arguments, prog_name="attune", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        typer.echo(error.format_message())
-        sys.exit(2)
-    except click.UsageError as error:
-        _fail(f"{error.format_message()} (attune --help shows what can be asked)", 2)
-    except click.exceptions.Abort:
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(getattr(error, "ctx").get_help())  # noqa: B009 - not on Exception
+            sys.exit(2)
+        message = getattr(error, "format_message", error.__str__)()
+        _fail(f"{message} (attune --help shows what can be asked)", 2)
+    except (typer.Abort, KeyboardInterrupt):
         _fail("interrupted", 130)
     except AttuneError as error:
         _fail(str(error), error.exit_code)
