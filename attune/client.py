@@ -23,6 +23,9 @@ from streaming.wire import HEARTBEAT_TOPIC, decode
 RECEIVE_HIGH_WATER_MARK = 10_000
 POLL_MS = 200
 
+# As in streaming/sinks/zeromq.py: a context collected as garbage would wait without end.
+_CONTEXTS: set[zmq.Context[zmq.Socket[bytes]]] = set()
+
 _ADDRESS = re.compile(r"tcp://(\[[0-9A-Fa-f:.%\w]+\]|[^/:\[\]\s*]+):\d{1,5}|ipc://.+")
 _STREAM = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -53,6 +56,7 @@ class Subscription:
         self._streams = None if streams is None else frozenset(map(_require_stream, streams))
         self._detector = HoleDetector()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        _CONTEXTS.add(self._context)
         self._socket = self._context.socket(zmq.SUB)
         self._socket.setsockopt(zmq.RCVHWM, RECEIVE_HIGH_WATER_MARK)
         self._socket.setsockopt(zmq.LINGER, 0)
@@ -71,15 +75,18 @@ class Subscription:
         """Hang up."""
         self._socket.close(0)
         self._context.term()
+        _CONTEXTS.discard(self._context)
 
     def receive(self, timeout_ms: int = POLL_MS) -> list[Item]:
         """What one message amounts to: it, and before it the holes it shows. Empty: none came."""
-        if not self._socket.poll(timeout_ms):
-            return []
-        frames = self._socket.recv_multipart()
-        if len(frames) != 2:
-            return [Garbled(topic=frames[0], reason=f"expected 2 frames, {len(frames)} came")]
-        return self._take(frames[0], frames[1])
+        until_s = time.monotonic() + timeout_ms / 1000
+        left_ms = timeout_ms
+        while left_ms >= 0 and self._socket.poll(left_ms):
+            items = self._take(self._socket.recv_multipart())
+            if items:
+                return items
+            left_ms = round((until_s - time.monotonic()) * 1000)
+        return []
 
     def _connect(self, address: str) -> None:
         try:
@@ -88,7 +95,11 @@ class Subscription:
             self.close()
             raise UsageError(f"cannot subscribe to {address!r}: {error.strerror}") from None
 
-    def _take(self, topic: bytes, payload: bytes) -> list[Item]:
+    def _take(self, frames: list[bytes]) -> list[Item]:
+        """The items of one message; none when it is of another stream or came before."""
+        if len(frames) != 2:
+            return [Garbled(topic=frames[0], reason=f"expected 2 frames, {len(frames)} came")]
+        topic, payload = frames
         if not self._wanted(topic):
             return []
         try:
@@ -96,9 +107,9 @@ class Subscription:
         except WireError as error:
             return [Garbled(topic=topic, reason=str(error))]
         notices = self._detector.take(self._of_interest(message))
-        if any(isinstance(notice, Duplicate) for notice in notices):
-            return []
         told = [notice for notice in notices if not isinstance(notice, Duplicate)]
+        if len(told) < len(notices):
+            return [*told]
         return [*told, Delivery(topic=topic, payload=payload, message=message)]
 
     def _wanted(self, topic: bytes) -> bool:

@@ -19,7 +19,6 @@ from streaming.states import ViewState
 
 PANEL_LINES = 12
 LABEL_WIDTH = 9
-TIMES = "\N{MULTIPLICATION SIGN}"
 EDGE = 4  # border and padding, both sides
 _STATE_MARKS = {
     ViewState.COMPLETE: ("●", "green"),
@@ -124,7 +123,7 @@ def _signals(result: Result) -> Text:
     level = "no sound" if loudness is None else f"{number(loudness, 0)} dBFS"
     return Text.assemble(
         _flag("speech", signals.speech_share > 0, f" {signals.speech_share:4.0%}"),
-        _flag("face", signals.faces > 0, f" {TIMES} {signals.faces}"),
+        _flag("face", signals.faces > 0, f" x{signals.faces}"),
         _flag("sound", loudness is not None, f" {level}"),
         _flag("words", signals.words > 0, f" {signals.words}"),
     )

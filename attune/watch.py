@@ -143,8 +143,7 @@ class JsonLines:
 
     def say(self, notice: str) -> None:
         """On standard error."""
-        if notice:
-            print(f"attune watch: {notice}", file=sys.stderr, flush=True)  # noqa: T201 - its voice
+        _aside(notice)
 
 
 class OnScreen:
@@ -152,6 +151,7 @@ class OnScreen:
 
     def __init__(self, view: LiveView, live: Live) -> None:
         self._view, self._live = view, live
+        self._aside = not live.console.is_terminal
         self._drawn_s = 0.0
 
     def show(self, item: Item) -> None:
@@ -164,8 +164,10 @@ class OnScreen:
             self._view.status = _notice(item)
 
     def say(self, notice: str) -> None:
-        """In the last line."""
+        """In the last line; on standard error when nobody looks at a terminal."""
         self._view.status = notice
+        if self._aside:
+            _aside(notice)
 
     def tick(self) -> None:
         """Redraw, if the last time is long enough ago."""
@@ -236,6 +238,11 @@ def _notice(item: Hole | NewEpoch | Garbled) -> str:
     if isinstance(item, NewEpoch):
         return f"the publisher was started anew (epoch {item.epoch})"
     return item.reason
+
+
+def _aside(notice: str) -> None:
+    if notice:
+        print(f"attune watch: {notice}", file=sys.stderr, flush=True)  # noqa: T201 - its voice
 
 
 def _forget_stdout() -> None:

@@ -23,6 +23,10 @@ from streaming.sinks.base import require_open
 SEND_HIGH_WATER_MARK = 10_000
 LINGER_MS = 2_000
 
+# A context that is collected as garbage waits without end for sockets it has lost sight of, so one
+# that was not closed is kept for as long as the process lives.
+_CONTEXTS: set[zmq.Context[zmq.Socket[bytes]]] = set()
+
 _TCP = re.compile(r"tcp://(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:\[\]]+):(?P<port>\d{1,5}|\*)")
 _IPC = re.compile(r"ipc://(?P<path>.+)")
 
@@ -39,9 +43,9 @@ class ZmqPublisher:
         require_bindable(address)
         self._closed = False
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        _CONTEXTS.add(self._context)
         self._socket = self._context.socket(zmq.PUB)
         self._socket.setsockopt(zmq.SNDHWM, SEND_HIGH_WATER_MARK)
-        self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         self._socket.setsockopt(zmq.IPV6, int("[" in address))
         self._bind(address)
         self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
@@ -61,16 +65,19 @@ class ZmqPublisher:
         """Wait, at most `LINGER_MS`, for what was sent to go out, and free the address."""
         if not self._closed:
             self._closed = True
-            self._socket.close()
-            self._context.term()
+            self._let_go(LINGER_MS)
 
     def _bind(self, address: str) -> None:
         try:
             self._socket.bind(address)
         except zmq.ZMQError as error:
-            self._socket.close(0)
-            self._context.term()
+            self._let_go(0)
             raise _cannot_bind(address, error.errno or 0, error.strerror or str(error)) from None
+
+    def _let_go(self, linger_ms: int) -> None:
+        self._socket.close(linger_ms)
+        self._context.term()
+        _CONTEXTS.discard(self._context)
 
 
 def require_bindable(address: str) -> None:
