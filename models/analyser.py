@@ -95,7 +95,7 @@ class Analyser:
         for job, token, holds in zip(jobs, tokens, known, strict=True):
             if holds:
                 span = job.text
-                job.stream.texts.append(TextToken(span.start_ns, span.end_ns, token))
+                job.stream.keep(TextToken(span.start_ns, span.end_ns, token))
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

@@ -145,10 +145,15 @@ class StreamState:
             jobs.voices.append(VoiceJob(frames, tokens))
         if len(hop.faces):
             jobs.faces.append(FaceJob(hop.faces, tokens))
-        jobs.texts.extend(TextJob(text, self) for text in hop.texts if text.text.strip())
+        said = [text for text in hop.texts if text.text.strip()]
+        jobs.texts.extend(TextJob(text, self) for text in said[-MAX_TEXTS:])
         at_ns = hop.start_ns if self.next_frame_ns is None else self.next_frame_ns
         self.next_frame_ns = at_ns + len(speech) * STEP_NS
         return at_ns, speech
+
+    def keep(self, text: TextToken) -> None:
+        """Remember a text, and the latest MAX_TEXTS at most."""
+        self.texts = [*self.texts, text][-MAX_TEXTS:]
 
     def _prune(self, window: WindowInput) -> None:
         self.hops = [hop for hop in self.hops if hop.end_ns > window.start_ns]
@@ -167,7 +172,7 @@ class StreamState:
         return (
             [hop.face for hop in hops if hop.face is not None],
             [hop.voice for hop in hops if hop.voice is not None],
-            [text.token for text in texts[-MAX_TEXTS:]],
+            [text.token for text in texts],
         )
 
 

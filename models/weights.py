@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -18,6 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.errors import WeightsError
+
+N = TypeVar("N", bound=nn.Module)
 
 FORMAT = 1
 SHIPPED = Path(__file__).parent / "weights"
@@ -112,7 +114,7 @@ def _read(folder: Path, entry: dict[str, Any]) -> bytes:
     return content
 
 
-def load(module: nn.Module, folder: Path, name: str) -> nn.Module:
+def load(module: N, folder: Path, name: str) -> N:
     """Fill `module` with the part `name` and put it into evaluation mode."""
     entry = read_manifest(folder)["parts"].get(name)
     if entry is None:
@@ -135,7 +137,7 @@ def revision(folder: Path) -> str:
     return hashlib.sha256(f"{FORMAT}:{hashes}".encode()).hexdigest()[:12]
 
 
-def fold_batch_norm(module: nn.Module) -> nn.Module:
+def fold_batch_norm(module: N) -> N:
     """Merge each batch norm into the convolution before it; the result is the same, and faster."""
     for name, child in module.named_children():
         layers = list(child.children()) if isinstance(child, nn.Sequential) else []

@@ -36,6 +36,13 @@ class Row:
     emotions: np.ndarray | None
     sentiment: float | None
 
+    @property
+    def label(self) -> int | None:
+        """The emotion, if there is exactly one."""
+        if self.emotions is None or self.emotions.max() < 1:
+            return None
+        return int(self.emotions.argmax())
+
 
 def _lines(path: Path, encoding: str = "utf-8") -> list[str]:
     if not path.exists():

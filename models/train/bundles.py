@@ -100,17 +100,14 @@ def text_bundle(network: Network, data: Path, limit: int | None) -> Bundle:
     """GoEmotions and MELD validation rows with a single emotion."""
     sets = load_text(data, "valid")
     rows = [
-        (name, row)
-        for name, part in sets.items()
-        for row in part[:limit]
-        if row.emotions is not None and row.emotions.max() == 1
+        (name, row) for name, part in sets.items() for row in part[:limit] if row.label is not None
     ]
     rng = np.random.default_rng(3)
     clean = train_text.tokens_of(network.text, [row.text for _, row in rows])
     poor = train_text.tokens_of(network.text, [degrade_text(row.text, rng) for _, row in rows])
     return Bundle(
         clean.unsqueeze(1), poor.unsqueeze(1), torch.ones(len(clean), 1, dtype=torch.bool),
-        torch.tensor([int(np.argmax(row.emotions)) for _, row in rows]),
+        torch.tensor([row.label for _, row in rows]),
         torch.tensor([row.sentiment for _, row in rows], dtype=torch.float32),
         np.array([name for name, _ in rows]),
     )  # fmt: skip

@@ -84,8 +84,8 @@ def report_text(model: TextEncoder, data: Path) -> Figures:
         guess = model.sentiment(tokens).numpy()
         figures[f"{name}_valid_sentiment"] = _signs(guess, np.array([r.sentiment for r in rows]))
         if rows[0].emotions is not None:
-            single = [i for i, row in enumerate(rows) if row.emotions.max() == 1]
-            labels = np.array([int(rows[i].emotions.argmax()) for i in single])
+            single = [i for i, row in enumerate(rows) if row.label is not None]
+            labels = np.array([row.label for row in rows if row.label is not None])
             probabilities = model.logits(tokens[single]).softmax(-1).numpy()
             figures[f"{name}_valid_emotion"] = _classes(probabilities, labels)
     sst2 = load_sst2(data)

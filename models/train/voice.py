@@ -171,7 +171,7 @@ def balance(clips: list[Clip]) -> np.ndarray:
 
 
 def train_voice(
-    data: Path, *, cache: Path, epochs: int = 40, seed: int = 0, quick: bool = False,
+    data: Path, *, cache: Path, epochs: int = 24, seed: int = 0, quick: bool = False,
     runs: Path = Path("runs"),
 ) -> VoiceEncoder:  # fmt: skip
     """The whole of it: decode, train, return the averaged encoder."""
