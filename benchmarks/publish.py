@@ -1,6 +1,7 @@
 """What publishing one result costs, beside msgspec and pyzmq alone, measured in the same run.
 
-Rounds of each are interleaved, so that a busy machine slows all alike; the median round is shown.
+Both publishers have one subscriber, a process that reads everything. Rounds are interleaved, so
+that a busy machine slows all alike; the median round is shown.
 Run: python benchmarks/publish.py
 """
 
@@ -10,9 +11,12 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -23,11 +27,20 @@ from rich.table import Table
 from streaming.modality import Modality
 from streaming.results import EMOTIONS, ModalityReceipt, Result, Sentiment, Signals, Timing
 from streaming.sinks import JsonlSink, Publisher, ZmqPublisher
+from streaming.sinks.zeromq import SEND_HIGH_WATER_MARK
 from streaming.states import ClosedBy, ViewState
 from streaming.wire import decode, encode
 
 ROUNDS, CALLS = 31, 1000
 OUT = Path(__file__).parent / "out" / "publish.json"
+READER = """
+import sys, zmq
+socket = zmq.Context().socket(zmq.SUB)
+socket.connect(sys.argv[1])
+socket.subscribe("")
+while True:
+    socket.recv_multipart()
+"""
 EMOTION_SHARES = {name: round(1 / 7, 6) for name in EMOTIONS}
 RESULT = Result(
     stream="cam",
@@ -69,36 +82,29 @@ def measure(actions: dict[str, Callable[[], object]]) -> dict[str, float]:
     return {name: statistics.median(times) for name, times in rounds.items()}
 
 
-def bare_publisher(context: zmq.Context) -> Callable[[], object]:
+def bare_publisher(context: zmq.Context, readers: ExitStack) -> Callable[[], object]:
     """msgspec and pyzmq, and nothing else."""
     socket = context.socket(zmq.PUB)
-    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.SNDHWM, SEND_HIGH_WATER_MARK)
     port = socket.bind_to_random_port("tcp://127.0.0.1")
-    connect(context, f"tcp://127.0.0.1:{port}")
+    read_all(f"tcp://127.0.0.1:{port}", readers)
     encoder = msgspec.json.Encoder()
     return lambda: socket.send_multipart((b"result/cam", encoder.encode(RESULT)))
 
 
-def connect(context: zmq.Context, address: str) -> zmq.Socket:
-    """A subscriber that never reads, so that every send has somewhere to go until it is full."""
-    subscriber = context.socket(zmq.SUB)
-    subscriber.setsockopt(zmq.RCVHWM, 1)
-    subscriber.setsockopt(zmq.LINGER, 0)
-    subscriber.connect(address)
-    subscriber.setsockopt(zmq.SUBSCRIBE, b"")
-    SUBSCRIBERS.append(subscriber)
-    return subscriber
-
-
-SUBSCRIBERS: list[zmq.Socket] = []
+def read_all(address: str, readers: ExitStack) -> None:
+    """A process that subscribes to everything and throws it away, until `readers` closes."""
+    child = subprocess.Popen([sys.executable, "-c", READER, address])
+    readers.callback(child.wait)
+    readers.callback(child.kill)
 
 
 def main() -> None:
     """Measure, print, write."""
     context = zmq.Context()
     sink = ZmqPublisher("tcp://127.0.0.1:*")
-    connect(context, sink.address)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as readers:
+        read_all(sink.address, readers)
         file = JsonlSink(str(Path(folder) / "out.jsonl"))
         over_wire, into_file = Publisher([sink]), Publisher([file])
         encoder, (topic, payload) = msgspec.json.Encoder(), encode(RESULT)
@@ -106,7 +112,7 @@ def main() -> None:
             {
                 "msgspec encode alone": lambda: encoder.encode(RESULT),
                 "encode, checked (streaming.wire)": lambda: encode(RESULT),
-                "msgspec and pyzmq alone": bare_publisher(context),
+                "msgspec and pyzmq alone": bare_publisher(context, readers),
                 "publish: number, encode, check, send": lambda: over_wire.publish(RESULT),
                 "publish into a file": lambda: into_file.publish(RESULT),
                 "decode, checked (subscriber)": lambda: decode(topic, payload),
