@@ -20,10 +20,8 @@ def vowel(seconds: float, seed: int = 0) -> np.ndarray:
     pitch = 130 + 25 * np.sin(2 * np.pi * 0.7 * t) + 6 * np.sin(2 * np.pi * 5 * t)
     phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE_HZ
     sound = np.zeros_like(t)
-    first, second = (
-        500 + 250 * np.sin(2 * np.pi * 1.8 * t),
-        1500 + 500 * np.sin(2 * np.pi * 1.3 * t),
-    )
+    first = 500 + 250 * np.sin(2 * np.pi * 1.8 * t)
+    second = 1500 + 500 * np.sin(2 * np.pi * 1.3 * t)
     for k in range(1, 28):
         weight = np.exp(-(((k * pitch - first) / 150) ** 2)) + 0.5 * np.exp(
             -(((k * pitch - second) / 220) ** 2)

