@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import zmq
@@ -15,8 +17,9 @@ from attune.client import Delivery, Subscription
 from streaming.errors import UsageError
 from streaming.health import Health, HealthKind
 from streaming.holes import Hole, HoleDetector, NewEpoch
-from streaming.results import Heartbeat
+from streaming.results import Heartbeat, Result, Sentiment, Signals
 from streaming.sinks import JsonlSink, MemorySink, Publisher, ZmqPublisher
+from streaming.states import ClosedBy
 from streaming.wire import decode, json_line
 
 WATCH = "import sys; from attune.watch import watch; sys.exit(watch({args}))"
@@ -24,7 +27,7 @@ WATCH = "import sys; from attune.watch import watch; sys.exit(watch({args}))"
 FOLLOW = """
 import sys
 from attune.client import Delivery, subscribe
-from streaming.results import Heartbeat
+from streaming.results import Heartbeat, Result, Sentiment, Signals
 from streaming.wire import json_line
 ready = False
 out = sys.stdout.buffer
@@ -41,6 +44,19 @@ for item in subscribe({address!r}):
         out.flush()
 out.flush()
 """
+RESULT = Result(
+    stream="cam",
+    index=0,
+    start_ns=0,
+    end_ns=2_000_000_000,
+    closed_by=ClosedBy.WATERMARK,
+    sentiment=Sentiment(score=0.25, low=0.0, high=0.5),
+    arousal=None,
+    emotions=None,
+    modalities={},
+    signals=Signals(),
+    model="test",
+)
 
 
 @pytest.fixture
@@ -280,3 +296,17 @@ def test_watch_ends_when_the_pipe_breaks_under_a_write(address, started, tmp_pat
     beat_until(publisher, lambda: publisher.publish(note()) and child.poll() is not None)
     publisher.close()
     assert (child.returncode, child.stderr.read()) == (0, b"")
+
+
+def test_the_example_prints_each_result(address):
+    example = Path(__file__).parents[2] / "examples" / "subscribe.py"
+    publisher = Publisher([ZmqPublisher(address)])
+    with subprocess.Popen([sys.executable, str(example), address], stdout=subprocess.PIPE) as child:
+        beat_until(
+            publisher,
+            lambda: publisher.publish(RESULT) and zmq.select([child.stdout], [], [], 0.01)[0],
+        )
+        line = child.stdout.readline().decode()
+        child.kill()
+    publisher.close()
+    assert re.fullmatch(r"result/cam \d+ 2\.0 0\.25\n", line)
