@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from streaming import aligner_kernels as k
+from streaming.aligner_kernels import META, READY, admit, close
 from streaming.errors import UsageError
 from streaming.packets import HEADER_COLUMNS, SEQ, T_NS, Int64Array, Modality, PacketBatch, Payload
 from streaming.results import Health, HealthKind
@@ -86,6 +87,7 @@ class _Lane:
         mine = slice(int(line[k.GRID_FROM]), int(line[k.GRID_FROM] + line[k.GRID_SIZE]))
         self.left, self.right = grids.points[:, mine]
         self.weight, self.mask = grids.weight[mine], grids.mask[mine]
+        self.weight.flags.writeable = self.linear  # the nearest packet has no weight: zeros, shared
 
 
 class Aligner:
@@ -109,7 +111,7 @@ class Aligner:
         self._closed_end_ns = 0
         self._flags = 0
         self._health: list[Health] = []
-        self._meta = np.zeros(len(self._lanes) * k.META + 2, np.int64)
+        self._meta = np.zeros(len(self._lanes) * META + 2, np.int64)
         self._empty = _read_only(np.zeros((0, HEADER_COLUMNS), np.int64))
         self._allocate(min(256, _power_of_two(2 * capacity)))
 
@@ -126,13 +128,13 @@ class Aligner:
             self._make_room(lane, n)
         lane.room -= n
         m = lane.m
-        answer = k.admit(
+        answer = admit(
             self._state, self._rows, self._order, header, m, batch.progress_ns, batch.ended
         )
         if answer < 0:
             order = np.lexsort((header[:, SEQ], header[:, T_NS]))
             payloads = tuple([payloads[i] for i in order.tolist()])
-            answer = k.admit(
+            answer = admit(
                 self._state,
                 self._rows,
                 self._order,
@@ -183,7 +185,7 @@ class Aligner:
         """Every window that can be closed now, in order. `now_ns`: stream time, for deadlines."""
         windows: list[Window] = []
         now = k.NEVER_NS if now_ns is None else now_ns
-        while self._flags & k.READY or now >= self._due_ns:
+        while self._flags & READY or now >= self._due_ns:
             window = self._close(now)
             if window is None:
                 break
@@ -192,7 +194,7 @@ class Aligner:
 
     def _close(self, now_ns: int) -> Window | None:
         by = _CLOSED_BY[
-            k.close(
+            close(
                 self._state,
                 self._rows,
                 self._order,
@@ -206,14 +208,16 @@ class Aligner:
         ]
         if by is None:
             return None
-        *meta, total, self._flags = self._meta.tolist()
-        headers = self._out[:total].copy()
+        meta = self._meta.tolist()
+        self._flags = meta[-1]
+        headers = self._out[: meta[-2]].copy()
         start_ns = self._index * self._hop_ns
         end_ns = start_ns + self._length_ns
-        views, row, figures = [], 0, iter(meta)
-        for lane, numbers in zip(self._lanes, zip(*[figures] * k.META, strict=True), strict=True):
-            views.append(self._view(lane, headers, row, numbers, start_ns))
-            row += numbers[0]
+        views, row, at = [], 0, 0
+        for lane in self._lanes:
+            views.append(self._view(lane, headers, row, meta[at : at + META], start_ns))
+            row += meta[at]
+            at += META
         window = Window(
             stream=self._stream,
             index=self._index,
@@ -230,7 +234,7 @@ class Aligner:
         return window
 
     def _view(
-        self, lane: _Lane, headers: Int64Array, row: int, figures: tuple[int, ...], start_ns: int
+        self, lane: _Lane, headers: Int64Array, row: int, figures: list[int], start_ns: int
     ) -> View:
         n, new_from, covered_ns, state, uncertainty_ns, gone, moved = figures
         payloads = lane.payloads
@@ -257,7 +261,7 @@ class Aligner:
             step_ns=lane.step_ns,
             left=left,
             right=lane.right.copy() if lane.linear else left,
-            weight=lane.weight.copy(),
+            weight=lane.weight.copy() if lane.linear else lane.weight,
             mask=lane.mask.copy(),
         )
 

@@ -1,4 +1,4 @@
-"""A whole recording aligned at once: the same kernels, and arrays instead of windows.
+"""A whole recording aligned at once: arrays instead of windows, each packet seen once.
 
 For replay and study, where everything has come and no window object is wanted.
 Invariant: what is said of a window here is what the aligner says of it live.
@@ -7,7 +7,7 @@ Invariant: what is said of a window here is what the aligner says of it live.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from streaming import aligner_kernels as k
 from streaming.aligner import initial_state
-from streaming.packets import DURATION_NS, RECEIVED_NS, SEQ, T_NS, Float32Array, Int64Array
+from streaming.packets import DURATION_NS, SEQ, T_NS, Float32Array, Int64Array
 from streaming.windows import WindowSpec
 
 
@@ -54,35 +54,118 @@ class Alignment(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     modalities: tuple[ModalityAlignment, ...]
 
 
+LENGTH_NS = 0  # beside T_NS = 1, the columns of `spans`
+
+
 @k.kernel
-def _align(
-    line: Any,
-    held: Any,
-    hop: int,
-    length: int,
-    ranges: Any,
-    covered: Any,
-    state: Any,
-    points: Any,
-    weight: Any,
-    mask: Any,
-    order: Any,
-) -> None:
-    """Walk one modality through all windows. Column RECEIVED_NS of `held` holds row numbers."""
+def _scan(header: Any, spans: Any) -> Any:
+    """Write (duration, time) of each row to `spans`: the passes to come then touch less memory.
+
+    Returns whether all rows are admissible, in order and different as they stand; whether they
+    end in order too; and the last end.
+    """
+    last_end, clean, whole = 0, True, True
+    for i in range(header.shape[0]):
+        t, duration = header[i, T_NS], header[i, DURATION_NS]
+        spans[i, LENGTH_NS], spans[i, T_NS] = duration, t
+        clean &= 0 <= t <= k.LATEST_NS and 0 <= duration <= k.HOUR_NS
+        if i > 0:
+            clean &= k.before(header, i - 1, header, i)
+        stop = t + max(duration, 1)
+        whole &= stop >= last_end
+        last_end = max(last_end, stop)
+    return clean, whole, last_end
+
+
+@k.kernel
+def _stop(spans: Any, i: int) -> int:
+    return spans[i, T_NS] + max(spans[i, LENGTH_NS], 1)
+
+
+@k.kernel
+def _pass_row(spans: Any, i: int, gap: int, reach: int, cover: int, holes: int) -> Any:
+    """Running figures after row `i`: furthest true end, furthest nominal end, sum of holes."""
+    t, duration = spans[i, T_NS], spans[i, LENGTH_NS]
+    if t > cover and t - reach > gap:
+        holes += t - cover
+    nominal = duration if duration > 0 else max(gap, 1)
+    return max(reach, t + duration), max(cover, t + nominal), holes
+
+
+@k.kernel
+def _coverage(spans: Any, gap: int, hop: int, length: int, ranges: Any, covered: Any) -> None:
+    """Row ranges and covered time of every window, in one pass over the packets.
+
+    Two marks walk along, at the first row after each window's start and at the first at its
+    end; the holes between them are the difference of two running sums.
+    """
+    n, first, a, b = spans.shape[0], 0, 0, 0
+    reach_a = cover_a = reach_b = cover_b = k.NEVER_NS
+    holes_a = holes_b = 0
     for w in range(covered.shape[0]):
-        start = w * hop
-        n, covered[w], state[w] = k.survey(line, held, start, start + length, 0)
-        head = line[k.HEAD]
-        ranges[0, w] = held[head, RECEIVED_NS] if n > 0 else 0
-        ranges[1, w] = held[head + n - 1, RECEIVED_NS] + 1 if n > 0 else 0
-        k.resample(line, held, n, start, points[w], weight[w], mask)
+        start, end = w * hop, w * hop + length
+        while first < n and _stop(spans, first) <= start:
+            first += 1
+        while a < n and spans[a, T_NS] <= start:
+            reach_a, cover_a, holes_a = _pass_row(spans, a, gap, reach_a, cover_a, holes_a)
+            a += 1
+        while b < n and spans[b, T_NS] < end:
+            reach_b, cover_b, holes_b = _pass_row(spans, b, gap, reach_b, cover_b, holes_b)
+            b += 1
+        ranges[0, w] = ranges[1, w] = covered[w] = 0
+        if first >= b:
+            continue
+        ranges[0, w], ranges[1, w] = first, b
+        open_ns = holes_b - holes_a
+        if a < b and spans[a, T_NS] > cover_a and spans[a, T_NS] - reach_a > gap:
+            open_ns -= max(start - cover_a, 0)
+        if end > cover_b and end - reach_b > gap:
+            open_ns += end - max(start, cover_b)
+        covered[w] = length - open_ns
+
+
+@k.kernel
+def _members(spans: Any, low: int, high: int, start: int, rows: Any) -> int:
+    """Write the rows of low..high that reach past `start` to `rows`; return how many."""
+    n = 0
+    for i in range(low, high):
+        if _stop(spans, i) > start:
+            rows[n] = i
+            n += 1
+    return n
+
+
+@k.kernel
+def _grids(
+    line: Any, spans: Any, whole: bool, hop: int, ranges: Any, points: Any, weight: Any
+) -> None:
+    """The same grid as live, window by window, on the rows that belong to each.
+
+    `whole`: packets end in order, so that none inside a window's range ended before the window.
+    """
+    step, tolerance = line[k.STEP], line[k.TOLERANCE]
+    rows = np.empty(0 if whole else spans.shape[0], np.int64)
+    for w in range(ranges.shape[1]):
+        low, high, start, held = ranges[0, w], ranges[1, w], w * hop, spans
+        n = high - low
+        if not whole:
+            n = _members(spans, low, high, start, rows)
+            low, held = 0, spans[rows[:n]]
         left, right = points[w, 0], points[w, 1]
-        for i in range(mask.shape[0]):
-            if left[i] >= 0:
-                left[i] = held[head + left[i], RECEIVED_NS]
-            if line[k.LINEAR] and right[i] >= 0:
-                right[i] = held[head + right[i], RECEIVED_NS]
-        k.retire(line, held, n, start + hop, order)
+        if line[k.LINEAR]:
+            k.linear(held, low, n, start, step, tolerance, left, right, weight[w])
+            _name(right, low, rows, whole)
+        else:
+            k.nearest(held, low, n, start, step, tolerance, left)
+        _name(left, low, rows, whole)
+
+
+@k.kernel
+def _name(points: Any, low: int, rows: Any, whole: bool) -> None:
+    """From rows of the view to rows of the header."""
+    for i in range(points.shape[0]):
+        if points[i] >= 0:
+            points[i] = low + points[i] if whole else rows[points[i]]
 
 
 def align_arrays(
@@ -96,41 +179,38 @@ def align_arrays(
     """
     state = initial_state("recording", spec, 1)
     admitted = [_admissible(header) for header in headers]
-    ends = [_last_end(header) for header, _ in admitted]
-    count, has_end = _window_count(spec, max(ends))
-    modalities = []
-    for m, (header, source_rows) in enumerate(admitted):
-        line = state[m]
-        line[k.TAIL], line[k.ENDED] = len(header), 1
-        line[k.ENDED_AT] = max(ends[m], ended_ns[m] if ended_ns else 0)
-        line[k.GRID_FROM] = 0
-        modalities.append(_modality(spec, line, header, source_rows, count))
+    count, has_end = _window_count(spec, max(a.last_end for a in admitted))
     starts = np.arange(count) * spec.hop_ns
+    modalities = []
+    for m, rows in enumerate(admitted):
+        state[m, k.ENDED_AT] = max(rows.last_end, ended_ns[m] if ended_ns else 0)
+        modalities.append(_modality(spec, state[m], rows, starts))
     return Alignment(start_ns=starts, has_end=has_end, modalities=tuple(modalities))
 
 
-def _admissible(header: Int64Array) -> tuple[Int64Array, Int64Array]:
-    t, seq, duration = header[:, T_NS], header[:, SEQ], header[:, DURATION_NS]
-    rows = np.arange(len(header))
-    step = np.diff(t)
-    if len(t) > 1 and not ((step > 0) | ((step == 0) & (np.diff(seq) >= 0))).all():
-        rows = np.lexsort((seq, t))
-        t, seq, duration = t[rows], seq[rows], duration[rows]
+class _Admitted(NamedTuple):
+    header: Int64Array
+    source_rows: Int64Array
+    spans: Int64Array
+    whole: bool
+    last_end: int
+
+
+def _admissible(header: Int64Array) -> _Admitted:
+    """The rows that can be admitted, in order."""
+    spans, rows = np.empty((len(header), 2), np.int64), np.arange(len(header))
+    clean, whole, last_end = _scan(header, spans)
+    if clean:
+        return _Admitted(header, rows, spans, whole, last_end)
+    rows = np.lexsort((header[:, SEQ], header[:, T_NS]))
+    t, duration = header[rows, T_NS], header[rows, DURATION_NS]
     fits = (t >= 0) & (t <= k.LATEST_NS) & (duration >= 0) & (duration <= k.HOUR_NS)
-    if not fits.all():
-        rows, t, seq = rows[fits], t[fits], seq[fits]
-    again = np.zeros(len(t), np.bool_)
-    again[1:] = (t[1:] == t[:-1]) & (seq[1:] == seq[:-1])
-    if again.any():
-        rows = rows[~again]
-    whole = len(rows) == len(header) and (len(rows) == 0 or bool((np.diff(rows) == 1).all()))
-    return (header if whole else header[rows]), rows
-
-
-def _last_end(header: Int64Array) -> int:
-    if not len(header):
-        return 0
-    return int((header[:, T_NS] + np.maximum(header[:, DURATION_NS], 1)).max())
+    rows = rows[fits]
+    keys = header[rows][:, (T_NS, SEQ)]
+    rows = rows[np.append(True, (keys[1:] != keys[:-1]).any(axis=1))[: len(rows)]]
+    header, spans = header[rows], spans[: len(rows)]
+    _, whole, last_end = _scan(header, spans)
+    return _Admitted(header, rows, spans, whole, last_end)
 
 
 def _window_count(spec: WindowSpec, last_end_ns: int) -> tuple[int, bool]:
@@ -142,36 +222,29 @@ def _window_count(spec: WindowSpec, last_end_ns: int) -> tuple[int, bool]:
 
 
 def _modality(
-    spec: WindowSpec, line: Int64Array, header: Int64Array, source_rows: Int64Array, count: int
+    spec: WindowSpec, line: Int64Array, rows: _Admitted, starts: Int64Array
 ) -> ModalityAlignment:
-    points = int(line[k.GRID_SIZE])
-    held = header.copy()
-    held[:, RECEIVED_NS] = np.arange(len(header))
-    ranges = np.empty((2, count), np.int64)
-    covered, state = np.empty(count, np.int64), np.empty(count, np.int8)
+    count, length, points = len(starts), spec.length_ns, int(line[k.GRID_SIZE])
+    ranges, covered = np.empty((2, count), np.int64), np.empty(count, np.int64)
+    _coverage(rows.spans, int(line[k.MAX_GAP]), spec.hop_ns, length, ranges, covered)
+    shows = ranges[1] > ranges[0]
+    if line[k.CONTINUOUS]:
+        state = np.where(10 * covered >= 9 * length, k.COMPLETE, k.GAPPY)
+        state[~shows] = k.ABSENT
+    else:
+        covered = np.clip(line[k.ENDED_AT] - starts, 0, length)
+        state = np.where(shows, k.COMPLETE, np.where(covered > 0, k.EMPTY, k.ABSENT))
     grid = np.empty((count, 2, points), np.int64)
-    weight, mask = np.zeros((count, points), np.float32), np.empty(points, np.bool_)
-    order = np.empty(len(header), np.int64)
-    _align(
-        line,
-        held,
-        spec.hop_ns,
-        spec.length_ns,
-        ranges,
-        covered,
-        state,
-        grid,
-        weight,
-        mask,
-        order,
-    )
+    weight = np.zeros((count, points), np.float32)
+    if points:
+        _grids(line, rows.spans, rows.whole, spec.hop_ns, ranges, grid, weight)
     return ModalityAlignment(
-        header=header,
-        source_rows=source_rows,
+        header=rows.header,
+        source_rows=rows.source_rows,
         first=ranges[0],
         last=ranges[1],
-        coverage=covered / spec.length_ns,
-        state=state,
+        coverage=covered / length,
+        state=state.astype(np.int8),
         left=grid[:, 0],
         right=grid[:, 1] if line[k.LINEAR] else grid[:, 0],
         weight=weight,

@@ -59,7 +59,7 @@ def kernel(function: Kernel) -> Kernel:
 
 
 @kernel
-def _before(a: Any, i: int, b: Any, j: int) -> bool:
+def before(a: Any, i: int, b: Any, j: int) -> bool:
     """Whether row i of `a` comes before row j of `b`, by (T_NS, SEQ)."""
     # Scalars throughout: a row taken as an array of its own costs more than the comparison.
     if a[i, T_NS] != b[j, T_NS]:
@@ -81,11 +81,11 @@ def _refusal(t: int, duration: int, ended: bool, closed_end: int) -> int:
 
 @kernel
 def _first_at_or_after(held: Any, low: int, high: int, header: Any, i: int) -> int:
-    if low < high and _before(held, high - 1, header, i):
+    if low < high and before(held, high - 1, header, i):
         return high
     while low < high:
         middle = (low + high) // 2
-        if _before(held, middle, header, i):
+        if before(held, middle, header, i):
             low = middle + 1
         else:
             high = middle
@@ -94,8 +94,8 @@ def _first_at_or_after(held: Any, low: int, high: int, header: Any, i: int) -> i
 
 @kernel
 def _copy_row(source: Any, i: int, target: Any, j: int) -> None:
-    for column in range(5):
-        target[j, column] = source[i, column]
+    target[j, 0], target[j, 1], target[j, 2] = source[i, 0], source[i, 1], source[i, 2]
+    target[j, 3], target[j, 4] = source[i, 3], source[i, 4]
 
 
 @kernel
@@ -120,10 +120,10 @@ def _select(line: Any, held: Any, header: Any, accepted: Any, capacity: int, clo
         if reason < 0:
             if at < 0:
                 at = _first_at_or_after(held, head, tail, header, i)
-            while at < tail and _before(held, at, header, i):
+            while at < tail and before(held, at, header, i):
                 at += 1
-            again = at < tail and not _before(header, i, held, at)
-            if again or (count > 0 and not _before(header, accepted[count - 1], header, i)):
+            again = at < tail and not before(header, i, held, at)
+            if again or (count > 0 and not before(header, accepted[count - 1], header, i)):
                 reason = DUPLICATE
             elif tail - head + count >= capacity:
                 reason = OVERFLOW
@@ -149,7 +149,7 @@ def _merge(
     """
     old, new, to = line[TAIL] - 1, count - 1, line[TAIL] + count - 1
     while new >= 0:
-        if old >= first and _before(header, accepted[new], held, old):
+        if old >= first and before(header, accepted[new], held, old):
             _copy_row(held, old, held, to)
             order[to - first] = old - first
             old -= 1
@@ -209,7 +209,7 @@ def admit(
     """Take one batch of modality `m`, sorted by (T_NS, SEQ); there must be room for its rows."""
     n = header.shape[0]
     for i in range(1, n):
-        if _before(header, i, header, i - 1):
+        if before(header, i, header, i - 1):
             return UNSORTED
     line, stream, answer = state[m], state[state.shape[0] - 1], 0
     accepted = order[state.shape[0] - 1]
@@ -254,13 +254,15 @@ def uncovered_ns(
 @kernel
 def nearest(held: Any, head: int, n: int, start: int, step: int, tolerance: int, left: Any) -> None:
     """For each instant the row closest to it (of equals the first), or -1."""
-    after, group = 0, 0  # first row at or after the instant; first row as old as the one before
+    after, group, grouped = 0, 0, 0  # `group`: the first row as old as the one before `grouped`
     for i in range(left.shape[0]):
         instant = start + i * step
         while after < n and held[head + after, T_NS] < instant:
-            if after == 0 or held[head + after, T_NS] != held[head + after - 1, T_NS]:
-                group = after
             after += 1
+        if grouped < after:
+            group, grouped = after - 1, after
+            while group > 0 and held[head + group - 1, T_NS] == held[head + group, T_NS]:
+                group -= 1
         best, distance = -1, tolerance + 1
         if after > 0:
             best, distance = group, instant - held[head + group, T_NS]
