@@ -126,13 +126,22 @@ class PublishStage:
             self._send(event)
 
     def _send(self, message: Result | Event | Health) -> None:
-        self._try(lambda: self._publisher.publish(message))
+        failure = self._try(lambda: self._publisher.publish(message))
+        if failure:
+            self._tell_the_others(message.stream, failure)
 
-    def _try(self, act: Callable[[], object]) -> None:
+    def _tell_the_others(self, stream: str, failure: str) -> None:
+        end_ns = self._totals(stream).end_ns
+        self._send(Health(stream=stream, kind=HealthKind.SINK_FAILED, t_ns=end_ns, detail=failure))
+
+    def _try(self, act: Callable[[], object]) -> str | None:
+        """What went wrong with a sink, which the publisher leaves out from then on."""
         try:
             act()
         except SinkError as error:
             self.failures.append(str(error))
+            return str(error)
+        return None
 
     def _totals(self, stream: str) -> StreamTotals:
         return self.totals.setdefault(stream, StreamTotals())

@@ -42,10 +42,10 @@ class RayPipeline:
 
     def __enter__(self) -> RayPipeline:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        logging.getLogger("ray").setLevel(logging.ERROR)  # its notices are no news to a user
         ray.init(
             include_dashboard=False,
             log_to_driver=False,
-            logging_level=logging.ERROR,
             object_store_memory=OBJECT_STORE_BYTES,
             configure_logging=False,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from actors.messages import Packets, decode, encode
 from models.analyser import Analyser
 from models.errors import ModelError
 from models.threads import limit_threads
@@ -25,7 +26,11 @@ def warm_aligner() -> None:
             Packet(stream="warmup", modality=modality, seq=i, t_ns=i * HOP_NS, payload=word)
             for i in range(8)
         ]
-        aligner.push(PacketBatch.of("warmup", modality, packets, progress_ns=4_000_000_000))
+        batch = PacketBatch.of("warmup", modality, packets, progress_ns=4_000_000_000)
+        aligner.push(batch)
+        carried = decode(encode(Packets(batch)))  # its arrays are read-only: kernels of their own
+        assert isinstance(carried, Packets)
+        aligner.push(carried.batch)
     aligner.poll(None)
 
 

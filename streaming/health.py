@@ -27,6 +27,7 @@ class HealthKind(StrEnum):
     SOURCE_LOST = "source_lost"
     SOURCE_ENDED = "source_ended"
     RECOVERED = "recovered"
+    SINK_FAILED = "sink_failed"
     STREAM_ENDED = "stream_ended"
 
 

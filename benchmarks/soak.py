@@ -1,0 +1,91 @@
+"""Does memory stay flat? One stream in real time for ten minutes after warm-up, inline and whole.
+
+The scene repeats by concatenation, so that nothing in the input changes over time. What counts is
+the growth of the unique memory (USS) of the process between the end of the warm-up and the end of
+the run, fitted by a line through all samples so that one noisy sample decides nothing.
+
+`python -m benchmarks.soak [SECONDS]`
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from actors.inline import InlinePipeline
+from actors.warmup import load_analyser, warm_aligner
+from benchmarks.report import show, write
+from benchmarks.scene import make_clip
+from streaming.settings import (
+    AttuneSettings,
+    MediaSettings,
+    OutputSettings,
+    PipelineSettings,
+    StreamSettings,
+    TextSettings,
+)
+
+WARM_UP_S = 60
+EVERY_S = 2.0
+LIMIT_MB = 5.0
+
+
+def main() -> None:
+    """Run, sample, print."""
+    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 600
+    with tempfile.TemporaryDirectory() as folder:
+        clip, words = make_clip(Path(folder), WARM_UP_S + seconds)
+        settings = AttuneSettings(
+            streams=(
+                StreamSettings(
+                    sources=(MediaSettings(url=str(clip)), TextSettings(path=str(words)))
+                ),
+            ),
+            output=OutputSettings(publish="tcp://127.0.0.1:*"),
+            pipeline=PipelineSettings(runtime="inline"),
+        )
+        samples = watch_memory(settings)
+    steady = samples[samples[:, 0] >= WARM_UP_S]
+    slope, _ = np.polyfit(steady[:, 0], steady[:, 1], 1)
+    growth = float(slope * (steady[-1, 0] - steady[0, 0]))
+    row = {
+        "seconds": round(float(steady[-1, 0] - steady[0, 0])),
+        "USS at start MB": round(float(steady[:10, 1].mean()), 1),
+        "USS at end MB": round(float(steady[-10:, 1].mean()), 1),
+        "growth MB (fitted)": round(growth, 2),
+        "within 5 MB": growth < LIMIT_MB,
+    }
+    show("memory over a steady run", [row])
+    write("soak", row)
+
+
+def watch_memory(settings: AttuneSettings) -> np.ndarray:
+    """Samples (seconds, MB) of this process's own memory over the run."""
+    from actors.sinks import open_sinks
+
+    warm_aligner()
+    pipeline = InlinePipeline(settings, load_analyser(settings.model), open_sinks(settings.output))
+    done = threading.Event()
+    samples: list[tuple[float, float]] = []
+
+    def sample() -> None:
+        me, at = psutil.Process(), 0.0
+        while not done.wait(EVERY_S):
+            at += EVERY_S
+            samples.append((at, me.memory_full_info().uss / 1e6))
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    pipeline.run(threading.Event())
+    done.set()
+    sampler.join()
+    return np.array(samples)
+
+
+if __name__ == "__main__":
+    main()
