@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from streaming.sources.devices import list_devices
-from streaming.sources.open import open_source
-from streaming.sources.synthetic import Truth
 
 from attune import config as configuration
 from attune.run import run_pipeline
@@ -18,10 +16,13 @@ from streaming.clock import NS_PER_MS, NS_PER_S
 from streaming.errors import UsageError
 from streaming.results import Event, Message, Phase, Result
 from streaming.settings import AttuneSettings, StreamSettings, SyntheticSettings, VisionSettings
+from streaming.sources.devices import list_devices
+from streaming.sources.open import open_source
+from streaming.sources.synthetic import Truth
 
 FRAME_NS = 10 * NS_PER_MS
 LIVE_S = 30.0
-Spans = list[tuple[int, int]]
+Spans = Sequence[tuple[int, int]]
 
 
 def run_demo(*, live: bool, inline: bool, publish: str | None) -> int:
@@ -57,7 +58,7 @@ def _truth(settings: AttuneSettings) -> Truth:
     assert isinstance(spec, SyntheticSettings)
     source = open_source(spec, stream=stream.name, vision=VisionSettings(), hop_ns=NS_PER_S // 2)
     try:
-        return source.truth  # type: ignore[attr-defined, no-any-return]
+        return source.truth  # type: ignore[attr-defined]
     finally:
         source.close()
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from attune.client import Delivery, subscribe
@@ -106,6 +106,6 @@ class Display:
         if self._on_message is not None:
             self._on_message(message)
 
-    def _render(self) -> object:
+    def _render(self) -> RenderableType:
         with self._lock:
             return self._view.render()

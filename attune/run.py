@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,26 +68,24 @@ def run_pipeline(
     *,
     asked_address: bool = True,
     on_message: OnMessage | None = None,
-    on_report: Callable[[Report], None] | None = None,
 ) -> int:
-    """Run `settings` to the end; the exit code. Messages and the report go to the callbacks."""
+    """Run `settings` to the end; the exit code. Messages also go to `on_message`."""
     console = Console(stderr=True)
     settings = _with_free_address(settings, asked_address, console)
-    with _stop_on_signals() as (stop, code_of):
-        display = Display(console, settings, on_message)
-        if settings.pipeline.runtime == "inline":
-            report = _run_inline(settings, display, stop)
-        else:
-            report = _run_on_ray(settings, display, stop)
-        show_summary(console, report, settings)
-        if on_report is not None:
-            on_report(report)
-        for failure in report.failures:
-            console.print(f"attune: {failure}", markup=False, highlight=False, soft_wrap=True)
-        return 1 if report.failures else code_of()
+    signals = Signals()
+    signals.take()
+    display = Display(console, settings, on_message)
+    if settings.pipeline.runtime == "inline":
+        report = _run_inline(settings, display, signals)
+    else:
+        report = _run_on_ray(settings, display, signals)
+    show_summary(console, report, settings)
+    for failure in report.failures:
+        console.print(f"attune: {failure}", markup=False, highlight=False, soft_wrap=True)
+    return 1 if report.failures else signals.exit_code
 
 
-def _run_inline(settings: AttuneSettings, display: Display, stop: threading.Event) -> Report:
+def _run_inline(settings: AttuneSettings, display: Display, signals: Signals) -> Report:
     from actors.inline import InlinePipeline
     from actors.sinks import open_sinks
     from actors.warmup import load_analyser, warm_aligner
@@ -96,41 +94,43 @@ def _run_inline(settings: AttuneSettings, display: Display, stop: threading.Even
     warm_aligner()
     pipeline = InlinePipeline(settings, analyser, [*open_sinks(settings.output), display])
     with display.shown():
-        return pipeline.run(stop)
+        return pipeline.run(signals.stop)
 
 
-def _run_on_ray(settings: AttuneSettings, display: Display, stop: threading.Event) -> Report:
+def _run_on_ray(settings: AttuneSettings, display: Display, signals: Signals) -> Report:
     with ExitStack() as stack:
         with display.status("starting Ray and loading the models"):
             from actors.ray_pipeline import RayPipeline
 
             pipeline = stack.enter_context(RayPipeline(settings))
+            signals.take()  # Ray has put a handler of its own in place of ours
             pipeline.start()
         with display.following(pipeline.view_address), display.shown():
-            return pipeline.run(stop)
+            return pipeline.run(signals.stop)
 
 
-@contextmanager
-def _stop_on_signals() -> Iterator[tuple[threading.Event, Callable[[], int]]]:
-    """An event set by Ctrl-C or SIGTERM, and the exit code that belongs to what came.
+class Signals:
+    """Ctrl-C and SIGTERM set `stop`: the first ends the run in good order, the second at once."""
 
-    The first signal ends the run in good order, the second at once.
-    """
-    stop = threading.Event()
-    received: list[int] = []
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self._received = 0
 
-    def handle(number: int, frame: object) -> None:
-        received.append(number)
-        if stop.is_set():
+    def take(self) -> None:
+        """Be the handler from now on."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+
+    @property
+    def exit_code(self) -> int:
+        """0, or what the shell expects of a program ended by this signal."""
+        return 128 + self._received if self._received else 0
+
+    def _handle(self, number: int, frame: object) -> None:
+        if self.stop.is_set():
             raise KeyboardInterrupt
-        stop.set()
-
-    before = {n: signal.signal(n, handle) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop, lambda: 128 + received[0] if received else 0
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        self._received = number
+        self.stop.set()
 
 
 def _require_work(settings: AttuneSettings) -> None:

@@ -86,8 +86,7 @@ def _stop(spans: Any, i: int) -> int:
 def _pass_row(spans: Any, i: int, gap: int, reach: int, cover: int, holes: int) -> Any:
     """Running figures after row `i`: furthest true end, furthest nominal end, sum of holes."""
     t, duration = spans[i, T_NS], spans[i, LENGTH_NS]
-    if t > cover and t - reach > gap:
-        holes += t - cover
+    holes += max(t - cover, 0) * (t - reach > gap)  # a branch here is taken by chance: slow
     nominal = duration if duration > 0 else max(gap, 1)
     return max(reach, t + duration), max(cover, t + nominal), holes
 

@@ -77,6 +77,10 @@ def _train_fusion(data: Path, out: Path, cache: Path, options: dict) -> None:
         _show(title, rows)
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 def train(
     data: Annotated[Path, typer.Option(help="Folder with faces/, speech/ and text/.")],
     out: Annotated[Path, typer.Option(help="Where weights and manifest go.")] = weights.SHIPPED,
@@ -103,7 +107,7 @@ def train(
 def main() -> None:
     """Run the command; errors that `models` raises on purpose become one line."""
     try:
-        typer.run(train)
+        app()
     except ModelError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(os.EX_DATAERR) from None

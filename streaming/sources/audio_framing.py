@@ -39,6 +39,7 @@ class AudioFramer:
         self._held = 0  # samples of the run waiting in `_pieces`
         self._pieces: list[Float32Array] = []
         self._uncertainty_ns = 0
+        self._repeated = 0  # samples left out and not yet told of
         self._started = False
 
     @property
@@ -57,11 +58,12 @@ class AudioFramer:
         ahead_ns = t_ns - self.end_ns
         if ahead_ns > RUN_TOLERANCE_NS:
             items += self._new_run(t_ns)
-        elif ahead_ns < -RUN_TOLERANCE_NS:
+        elif ahead_ns < -RUN_TOLERANCE_NS or (self._repeated and ahead_ns < 0):
             kept = samples[self._count(-ahead_ns) :]
-            items.append(self._drop(len(samples) - len(kept)))
+            self._repeated += len(samples) - len(kept)
             samples = kept
         if len(samples):
+            items += self._report_repeated()
             self._pieces.append(samples)
             self._held += len(samples)
             self._uncertainty_ns = max(self._uncertainty_ns, uncertainty_ns)
@@ -70,7 +72,8 @@ class AudioFramer:
 
     def flush(self) -> list[Packet | Health]:
         """The last, partial chunk. Sound pushed later goes on with the run."""
-        return [self._chunk(self._held, self.end_ns)] if self._held else []
+        rest = [self._chunk(self._held, self.end_ns)] if self._held else []
+        return [*rest, *self._report_repeated()]
 
     def _new_run(self, t_ns: int) -> list[Packet | Health]:
         gap = Health(
@@ -85,8 +88,11 @@ class AudioFramer:
         self._anchor_ns, self._taken = t_ns, 0
         return items
 
-    def _drop(self, count: int) -> Health:
-        return Health(
+    def _report_repeated(self) -> list[Packet | Health]:
+        count, self._repeated = self._repeated, 0
+        if not count:
+            return []
+        drop = Health(
             stream=self._stream,
             kind=HealthKind.DROP,
             modality=Modality.AUDIO,
@@ -94,6 +100,7 @@ class AudioFramer:
             count=count,
             detail="sound repeats a span that was already there; the repetition is left out",
         )
+        return [drop]
 
     def _cut(self) -> list[Packet | Health]:
         items: list[Packet | Health] = []

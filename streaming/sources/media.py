@@ -43,7 +43,7 @@ class MediaSource:
         self._stream = stream
         self._container = open_container(settings.url)
         self.live, self.ordered = False, True
-        self._closed = False
+        self._closed = self._iterating = False
         self._failed: str | None = None
         try:
             self._tracks = self._open_tracks(settings, vision.rate_hz, hop_ns)
@@ -56,6 +56,9 @@ class MediaSource:
 
     def items(self) -> Iterator[Item]:
         """Everything the source has to say, once."""
+        if self._closed:
+            return
+        self._iterating = True
         try:
             yield from self._released()
             for packet in self._packets:
@@ -71,6 +74,8 @@ class MediaSource:
     def close(self) -> None:
         """End the iteration; a read from the network ends at its time limit at the latest."""
         self._closed = True
+        if not self._iterating:
+            self._container.close()
 
     def _open_tracks(
         self, settings: MediaSettings, rate_hz: float, hop_ns: int
@@ -81,7 +86,8 @@ class MediaSource:
             for t in (video, audio)
             if t is not None and t.start_time is not None and t.time_base
         ]
-        stitcher = Stitcher(min(starts) if starts else None)
+        self._zero_ns = min(starts, default=0)
+        stitcher = Stitcher(self._zero_ns if starts else None)
         tracks: list[Track] = []
         if video is not None:
             tracks.append(
@@ -149,13 +155,14 @@ class MediaSource:
     def _say_end(self) -> None:
         """Why the stream ends here, if not because it was complete."""
         last = max(self._tracks, key=lambda t: t.decoded_ns)
-        missing_ns = self._declared_ns() - last.decoded_ns
+        read_ns = max(t.raw_end_ns or 0 for t in self._tracks) - self._zero_ns
+        missing_ns = self._declared_ns() - read_ns
         if self._failed:
             last.say(HealthKind.SOURCE_LOST, f"{shown(self._url)}: {self._failed}")
         elif missing_ns > NS_PER_S:
             last.say(
                 HealthKind.CORRUPT,
-                f"{shown(self._url)} is cut short: {last.decoded_ns / NS_PER_S:.1f} s of "
+                f"{shown(self._url)} is cut short: {read_ns / NS_PER_S:.1f} s of "
                 f"{self._declared_ns() / NS_PER_S:.1f} s could be read",
             )
 

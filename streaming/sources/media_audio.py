@@ -29,7 +29,7 @@ class MonoResampler:
     def __init__(self, frame: AudioFrame) -> None:
         self.rate_hz = frame.sample_rate
         self._shape = (frame.format.name, frame.layout.name, frame.sample_rate)
-        self._swr = AudioResampler(format="flt", layout="mono", rate=AUDIO_RATE_HZ)
+        self._swr = _swr()
         self._average = False
 
     def accepts(self, frame: AudioFrame) -> bool:
@@ -43,7 +43,7 @@ class MonoResampler:
                 return _joined(self._swr.resample(frame))
             except FFmpegError:  # a layout without a known way down to mono
                 self._average = True
-                self._swr = AudioResampler(format="flt", layout="mono", rate=AUDIO_RATE_HZ)
+                self._swr = _swr()
         return _joined(self._swr.resample(_averaged(frame)))
 
     def flush(self) -> Float32Array:
@@ -126,8 +126,11 @@ class AudioTrack(Track):
         assert isinstance(frame, AudioFrame)
         return frame.samples * NS_PER_S // frame.sample_rate
 
-    def _now_ns(self) -> int:
-        return self._framer.end_ns
+
+def _swr() -> AudioResampler:
+    # Without a limit on the mixing matrix, loud stereo would come out of it above full scale.
+    options = {"rematrix_maxval": "1.0"}
+    return AudioResampler(format="flt", layout="mono", rate=AUDIO_RATE_HZ, options=options)
 
 
 def _joined(frames: list[AudioFrame]) -> Float32Array:

@@ -154,7 +154,7 @@ def _why_not(url: str, error: Exception) -> str:
         )
     if isinstance(error, PermissionError):
         return f"{name}: may not be read (permission denied). Change its permissions."
-    if "moov" in _last_log() or _has_mp4_head(Path(url)):
+    if _has_mp4_head(Path(url.removeprefix("file://"))):
         return (
             f"{name}: the file is cut short or still being written (its index is missing); "
             "expected a complete MP4. Copy or record it again."
@@ -169,8 +169,3 @@ def _timed_out(error: Exception) -> bool:
 def _has_mp4_head(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(12)[4:8] == b"ftyp"
-
-
-def _last_log() -> str:
-    last = av.logging.get_last_error()[1]
-    return last[2] if last else ""

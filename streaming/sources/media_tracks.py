@@ -51,7 +51,7 @@ class Track(ABC):
         self._stitcher = stitcher
         self._time_base = track.time_base or Fraction(1, 1000)
         self._start_ns = self._declared_start_ns()
-        self._raw_end_ns: int | None = None
+        self.raw_end_ns: int | None = None  # the same by the container's own clock
         self._corrupt = 0
         self._corrupt_detail = ""
         self._corrupt_said_ns = -NS_PER_S
@@ -116,7 +116,7 @@ class Track(ABC):
                 stream=self._stream,
                 kind=kind,
                 modality=self.modality,
-                t_ns=max(self._now_ns(), after_ns),
+                t_ns=max(self.floor_ns, after_ns),
                 count=count,
                 detail=detail,
             )
@@ -126,13 +126,13 @@ class Track(ABC):
         """Count bad data; say so at most once for each second of stream."""
         self._corrupt += count
         self._corrupt_detail = self._corrupt_detail or detail
-        if self._now_ns() - self._corrupt_said_ns >= NS_PER_S:
+        if self.floor_ns - self._corrupt_said_ns >= NS_PER_S:
             self._say_corrupt()
 
     def _say_corrupt(self) -> None:
         if self._corrupt:
             self.say(HealthKind.CORRUPT, self._corrupt_detail, self._corrupt)
-            self._corrupt_said_ns = self._now_ns()
+            self._corrupt_said_ns = self.floor_ns
             self._corrupt, self._corrupt_detail = 0, ""
 
     def _take_frame(self, frame: AudioFrame | AvVideoFrame) -> None:
@@ -146,9 +146,9 @@ class Track(ABC):
         if ticks is not None:
             raw_ns = to_ns(ticks, base)
         else:
-            raw_ns = self._raw_end_ns if self._raw_end_ns is not None else self._first_raw_ns()
+            raw_ns = self.raw_end_ns if self.raw_end_ns is not None else self._first_raw_ns()
             uncertainty_ns += max(duration_ns, 1)
-        self._raw_end_ns = raw_ns + duration_ns
+        self.raw_end_ns = raw_ns + duration_ns
         t_ns, leapt_ns = self._stitcher.place(self.modality, raw_ns, duration_ns)
         if leapt_ns:
             self.rest()
@@ -167,9 +167,6 @@ class Track(ABC):
 
     @abstractmethod
     def _duration_ns(self, frame: AudioFrame | AvVideoFrame) -> int: ...
-
-    def _now_ns(self) -> int:
-        return self.decoded_ns
 
     def _end_ns(self) -> int:
         """End of the track: never before anything already queued."""

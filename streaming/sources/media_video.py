@@ -61,7 +61,9 @@ class VideoTrack(Track):
     def floor_ns(self) -> int:
         if self._pending is not None:
             return self._pending.t_ns
-        return max(self._start_ns if self._last_ns < 0 else self._last_ns, self._ticks.next_ns)
+        if self._last_ns < 0:
+            return self._start_ns
+        return max(self._last_ns, min(self._ticks.next_ns, self.decoded_ns))
 
     def rest(self) -> None:
         """Put out the pending picture, up to the real end of the track."""
@@ -126,6 +128,3 @@ class VideoTrack(Track):
         if frame.duration:
             return to_ns(frame.duration, frame.time_base or self._time_base)
         return self._nominal_ns
-
-    def _now_ns(self) -> int:
-        return max(self._last_ns, 0) if self._pending is None else self._pending.t_ns
