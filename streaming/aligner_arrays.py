@@ -83,43 +83,45 @@ def _stop(spans: Any, i: int) -> int:
 
 
 @k.kernel
-def _pass_row(spans: Any, i: int, gap: int, reach: int, cover: int, holes: int) -> Any:
-    """Running figures after row `i`: furthest true end, furthest nominal end, sum of holes."""
-    t, duration = spans[i, T_NS], spans[i, LENGTH_NS]
-    holes += max(t - cover, 0) * (t - reach > gap)  # a branch here is taken by chance: slow
-    nominal = duration if duration > 0 else max(gap, 1)
-    return max(reach, t + duration), max(cover, t + nominal), holes
-
-
-@k.kernel
 def _coverage(spans: Any, gap: int, hop: int, length: int, ranges: Any, covered: Any) -> None:
     """Row ranges and covered time of every window, in one pass over the packets.
 
-    Two marks walk along, at the first row after each window's start and at the first at its
-    end; the holes between them are the difference of two running sums.
+    Two marks walk along: `a`, the first row after the window's start, and `b`, the first at or
+    after its end. Line i of `before` says of the rows before i how far they truly reach, how
+    far they hold good, and how long their holes are together.
     """
     n, first, a, b = spans.shape[0], 0, 0, 0
-    reach_a = cover_a = reach_b = cover_b = k.NEVER_NS
-    holes_a = holes_b = 0
+    reach = cover = k.NEVER_NS
+    holes = 0
+    before = np.empty((n + 1, 3), np.int64)
+    before[0, 0], before[0, 1], before[0, 2] = reach, cover, holes
     for w in range(covered.shape[0]):
         start, end = w * hop, w * hop + length
         while first < n and _stop(spans, first) <= start:
             first += 1
         while a < n and spans[a, T_NS] <= start:
-            reach_a, cover_a, holes_a = _pass_row(spans, a, gap, reach_a, cover_a, holes_a)
             a += 1
         while b < n and spans[b, T_NS] < end:
-            reach_b, cover_b, holes_b = _pass_row(spans, b, gap, reach_b, cover_b, holes_b)
+            t, duration = spans[b, T_NS], spans[b, LENGTH_NS]
+            holes += max(t - cover, 0) * (t - reach > gap)  # a branch would be taken by chance
+            reach = max(reach, t + duration)
+            cover = max(cover, t + (duration if duration > 0 else max(gap, 1)))
             b += 1
+            before[b, 0], before[b, 1], before[b, 2] = reach, cover, holes
         ranges[0, w] = ranges[1, w] = covered[w] = 0
         if first >= b:
             continue
         ranges[0, w], ranges[1, w] = first, b
-        open_ns = holes_b - holes_a
-        if a < b and spans[a, T_NS] > cover_a and spans[a, T_NS] - reach_a > gap:
-            open_ns -= max(start - cover_a, 0)
-        if end > cover_b and end - reach_b > gap:
-            open_ns += end - max(start, cover_b)
+        open_ns = holes
+        if a < b:
+            t, cover_a = spans[a, T_NS], before[a, 1]
+            open_ns -= before[a, 2]
+            if t > cover_a and t - before[a, 0] > gap:
+                open_ns -= max(start - cover_a, 0)
+        else:
+            open_ns = 0
+        if end > cover and end - reach > gap:
+            open_ns += end - max(start, cover)
         covered[w] = length - open_ns
 
 
