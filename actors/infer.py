@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-
-from models.analyser import Analyser
+from typing import TYPE_CHECKING
 
 from actors.messages import Cargo, Scored, StreamEnded, WindowReady
 from actors.translate import SPEECH_AT, prediction, window_input
 from models.types import Scores
 from streaming.clock import NS_PER_MS, Clock
 from streaming.results import Timing
+
+if TYPE_CHECKING:
+    from models.analyser import Analyser
 
 
 class InferStage:

@@ -2,26 +2,27 @@
 
 Every actor answers `ready` once it can work at full speed, `run` until its work is over, and
 `stop`. Failures that a user can mend come back as text; anything else raises through Ray.
+Each process imports its own stage only: torch and Numba take seconds, and most need neither.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from actors.align import AlignStage
-from actors.infer import InferStage
-from actors.ingest import Ingest
 from actors.link import PullLink, PushLink
 from actors.messages import Cargo
-from actors.publish import PublishStage, StreamTotals
-from actors.report import cpu_seconds
-from actors.sinks import open_sinks
-from actors.warmup import load_analyser, warm_aligner
+from actors.report import StreamTotals, cpu_seconds
 from streaming.clock import NS_PER_MS, SystemClock
 from streaming.errors import AttuneError
 from streaming.mailbox import Mailbox
 from streaming.settings import AttuneSettings, StreamSettings
+
+if TYPE_CHECKING:
+    from actors.infer import InferStage
+    from actors.ingest import Ingest
+    from actors.publish import PublishStage
 
 TICK_MS = 20
 POLL_MS = 100
@@ -59,6 +60,8 @@ class IngestNode(Node):
 
     def ready(self) -> tuple[str, int] | None:
         """Open the sources; None, or what is wrong with them and the exit code."""
+        from actors.ingest import Ingest
+
         try:
             self._ingest = Ingest(self._streams, self._settings, self._clock, self._mailbox.put)
         except AttuneError as error:
@@ -97,10 +100,14 @@ class AlignNode(Node):
 
     def ready(self) -> None:
         """Load the kernels, so that the first window is not late."""
+        from actors.warmup import warm_aligner
+
         warm_aligner()
 
     def run(self) -> None:
         """Align until stopped."""
+        from actors.align import AlignStage
+
         pull, push = PullLink(self._address), PushLink(self._infer_address)
         stage = AlignStage(self._settings.windows, self._clock)
         ticked_ns = self._clock.now_ns()
@@ -125,6 +132,9 @@ class InferNode(Node):
 
     def ready(self) -> tuple[str, int] | None:
         """Load and warm the models; None, or what is wrong with them and the exit code."""
+        from actors.infer import InferStage
+        from actors.warmup import load_analyser
+
         try:
             self._stage = InferStage(load_analyser(self._settings.model), self._clock)
         except AttuneError as error:
@@ -153,6 +163,9 @@ class PublishNode(Node):
 
     def ready(self) -> tuple[str, int] | None:
         """Open the sinks; None, or what is wrong with them and the exit code."""
+        from actors.publish import PublishStage
+        from actors.sinks import open_sinks
+
         try:
             sinks = open_sinks(self._settings.output, self._also_publish)
         except AttuneError as error:

@@ -6,13 +6,12 @@ reported once and left out from then on; the others go on, and nothing already s
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
 from actors.messages import Cargo, Scored, StreamEnded
+from actors.report import StreamTotals
 from streaming.clock import NS_PER_MS, Clock
 from streaming.errors import SinkError
 from streaming.events.engine import EventEngine
@@ -20,24 +19,6 @@ from streaming.health import Health, HealthKind
 from streaming.results import Event, Prediction, Result
 from streaming.settings import AttuneSettings
 from streaming.sinks import Publisher, Sink
-
-RECENT = 8192  # latencies kept for percentiles: over an hour of one stream
-
-
-@dataclass(kw_only=True)
-class StreamTotals:
-    """What one stream came to. Latencies in milliseconds beyond the window's end, the latest."""
-
-    windows: int = 0
-    end_ns: int = 0
-    events: dict[str, int] = field(default_factory=dict)
-    pushed: int = 0
-    windowed: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-    health: dict[str, int] = field(default_factory=dict)
-    latency_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
-    model_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
-    ended: bool = False
 
 
 class PublishStage:

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 import psutil
 
-from actors.publish import StreamTotals
+RECENT = 8192  # latencies kept for percentiles: over an hour of one stream
+
+
+@dataclass(kw_only=True)
+class StreamTotals:
+    """What one stream came to. Latencies in milliseconds beyond the window's end, the latest."""
+
+    windows: int = 0
+    end_ns: int = 0
+    events: dict[str, int] = field(default_factory=dict)
+    pushed: int = 0
+    windowed: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    health: dict[str, int] = field(default_factory=dict)
+    latency_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    model_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    ended: bool = False
 
 
 @dataclass(kw_only=True)

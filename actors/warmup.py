@@ -1,24 +1,31 @@
-"""What is slow the first time is done before the first packet."""
+"""What is slow the first time is done before the first packet.
+
+torch is imported only where an analyser is loaded: the aligner's process needs none.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from actors.messages import Packets, decode, encode
-from models.analyser import Analyser
 from models.errors import ModelError
-from models.threads import limit_threads
 from models.types import Hop, Text, WindowInput
-from streaming.aligner import Aligner
 from streaming.errors import UsageError
 from streaming.packets import Modality, Packet, PacketBatch, TextMessage
 from streaming.settings import ModelSettings, WindowSettings
+
+if TYPE_CHECKING:
+    from models.analyser import Analyser
 
 HOP_NS = 500_000_000
 
 
 def warm_aligner() -> None:
     """Load or compile every kernel by aligning a few words."""
+    from streaming.aligner import Aligner
+
     aligner = Aligner("warmup", WindowSettings().spec(tuple(Modality), paced=True))
     word = TextMessage(text="hello")
     for modality in Modality:
@@ -36,6 +43,9 @@ def warm_aligner() -> None:
 
 def load_analyser(settings: ModelSettings) -> Analyser:
     """The analyser, on one thread for each process, having scored one made-up window."""
+    from models.analyser import Analyser
+    from models.threads import limit_threads
+
     limit_threads()
     try:
         analyser = Analyser.load(settings.path or None, device=settings.device)

@@ -6,8 +6,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from actors.publish import StreamTotals
-from actors.report import Report
+from actors.report import Report, StreamTotals
 from streaming.settings import AttuneSettings
 
 
