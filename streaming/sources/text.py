@@ -75,6 +75,12 @@ class TextSource:
         self._closed = True
 
     def _stored(self) -> Iterator[Item]:
+        for item in self._stored_items():
+            if self._closed:
+                return
+            yield item
+
+    def _stored_items(self) -> Iterator[Item]:
         for fault in self._faults[:MAX_FAULTS]:
             yield self._fault(fault, 0)
         if len(self._faults) > MAX_FAULTS:
@@ -82,12 +88,9 @@ class TextSource:
             yield self._health(f"{self._settings.path}: {count} more bad lines", 0, count)
         end_ns = 0
         for line in self._lines:
-            if self._closed:
-                return
             end_ns = max(end_ns, line.t_ns + line.duration_ns)
             yield self._packet(line)
-        if not self._closed:
-            yield self._ended(end_ns)
+        yield self._ended(end_ns)
 
     def _arriving(self) -> Iterator[Item]:
         try:
