@@ -41,6 +41,7 @@ class Analyser:
         """Read weights from a folder; `None` stands for those shipped in `models/weights`."""
         folder = weights.SHIPPED if path is None else Path(path)
         network = weights.fold_batch_norm(Network.load(folder))
+        network.faces.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         return cls(network, weights.revision(folder), torch.device(device))

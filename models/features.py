@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.fft import rfft
 
 from models.types import SAMPLE_RATE_HZ
@@ -36,7 +37,7 @@ def mel_filters() -> np.ndarray:
     return np.maximum(0, np.minimum(rise, fall)).astype(np.float32)
 
 
-_FILTERS = mel_filters()
+_FILTERS = torch.from_numpy(mel_filters())
 _WINDOW = np.hanning(FRAME_N + 1)[:-1].astype(np.float32) * (2 / FRAME_N)
 
 
@@ -68,7 +69,9 @@ def log_mel(line: np.ndarray) -> np.ndarray:
     frames = np.lib.stride_tricks.sliding_window_view(line, FRAME_N)[::STEP_N] * _WINDOW
     spectrum = rfft(frames, FFT_N)
     power = spectrum.real**2 + spectrum.imag**2
-    return np.log(power @ _FILTERS + _FLOOR).astype(np.float32)
+    # By torch, whose number of threads the process sets; NumPy's BLAS would start its own.
+    mel = torch.from_numpy(power.astype(np.float32, copy=False)) @ _FILTERS
+    return (mel + _FLOOR).log_().numpy()
 
 
 def scale(x: np.ndarray) -> np.ndarray:
