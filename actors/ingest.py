@@ -14,8 +14,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
-from streaming.sources.faces import FaceReducer
-from streaming.sources.open import open_source
 
 from actors.batching import HopBatcher, shifted
 from actors.messages import Cargo, Packets, StreamOpened
@@ -25,6 +23,8 @@ from streaming.health import Health, HealthKind
 from streaming.packets import Modality, Packet, PacketBatch, Progress, VideoFrame
 from streaming.settings import AttuneSettings, StreamSettings
 from streaming.sources.base import Item, Source, due_ns
+from streaming.sources.faces import FaceReducer
+from streaming.sources.open import open_source
 
 log = logging.getLogger(__name__)
 
@@ -33,60 +33,40 @@ Emit = Callable[[Cargo], bool]
 
 
 class StreamReader:
-    """All sources of one stream. `emit` may block; it answers False when nobody takes more."""
+    """All sources of one stream. `emit` may block; it answers False when nobody takes more.
+
+    `phase_ns`: how much later than now a paced stream's time begins.
+    """
 
     def __init__(
-        self, stream: StreamSettings, settings: AttuneSettings, clock: Clock, emit: Emit
+        self,
+        name: str,
+        sources: Sequence[Source],
+        settings: AttuneSettings,
+        clock: Clock,
+        emit: Emit,
+        phase_ns: int = 0,
     ) -> None:
-        self._name = stream.name
+        self._name = name
+        self._sources = sources
         self._clock = clock
         self._emit = emit
         self._paced = settings.pipeline.pace == "realtime"
         self._hop_ns = round(settings.windows.hop_ms * NS_PER_MS)
+        self._phase_ns = phase_ns if self._paced else 0
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._cut_ns = 0
         self._overdue = 0
-        self._reducer = FaceReducer(settings.vision)
-        self._sources = self._open(stream, settings)
-        self.modalities = self._claim_modalities()
-        self._batcher = HopBatcher(self._name, self.modalities)
         self._origin_ns = 0
-
-    def _open(self, stream: StreamSettings, settings: AttuneSettings) -> list[Source]:
-        sources: list[Source] = []
-        try:
-            for spec in stream.sources:
-                sources.append(  # noqa: PERF401 - what is open must be closed when the next fails
-                    open_source(
-                        spec, stream=self._name, vision=settings.vision, hop_ns=self._hop_ns
-                    )
-                )
-        except AttuneError:
-            _close(sources)
-            raise
-        if not self._paced and any(source.live for source in sources):
-            _close(sources)
-            raise UsageError(
-                f"stream {self._name!r}: a live source cannot be read as fast as possible; "
-                "leave out --fast (pipeline.pace=fast)"
-            )
-        return sources
-
-    def _claim_modalities(self) -> tuple[Modality, ...]:
-        claimed = [m for source in self._sources for m in source.modalities]
-        twice = sorted({m for m in claimed if claimed.count(m) > 1})
-        if twice:
-            _close(self._sources)
-            raise UsageError(
-                f"stream {self._name!r}: {twice[0]} comes from two sources; give one of them "
-                "a stream of its own, or switch it off there (video: false, audio: false)"
-            )
-        return tuple(m for m in Modality if m in claimed)
+        self._reducer = FaceReducer(settings.vision)
+        claimed = {m for source in sources for m in source.modalities}
+        self.modalities = tuple(m for m in Modality if m in claimed)
+        self._batcher = HopBatcher(name, self.modalities)
 
     def run(self) -> None:
         """Read to the end or until `stop`; the stream is always ended properly."""
-        self._origin_ns = self._clock.now_ns()
+        self._origin_ns = self._clock.now_ns() + self._phase_ns
         self._emit(
             StreamOpened(
                 stream=self._name,
@@ -231,13 +211,18 @@ class Ingest:
         clock: Clock,
         emit: Emit,
     ) -> None:
-        self._readers: list[StreamReader] = []
+        opened: list[tuple[StreamSettings, list[Source]]] = []
         try:
             for stream in streams:
-                self._readers.append(StreamReader(stream, settings, clock, emit))
+                opened.append((stream, open_sources(stream, settings)))  # noqa: PERF401 - the open ones must be closed
         except AttuneError:
-            self.stop()
+            for _, sources in opened:
+                _close(sources)
             raise
+        self._readers = [
+            StreamReader(s.name, sources, settings, clock, emit, phase_ns(s.name, settings))
+            for s, sources in opened
+        ]
         self._threads = [
             threading.Thread(target=reader.run, name="ingest", daemon=True)
             for reader in self._readers
@@ -258,6 +243,47 @@ class Ingest:
         for thread in self._threads:
             thread.join(timeout_s)
         return not any(thread.is_alive() for thread in self._threads)
+
+
+def open_sources(stream: StreamSettings, settings: AttuneSettings) -> list[Source]:
+    """All sources of `stream`, or none and the first one's complaint."""
+    hop_ns = round(settings.windows.hop_ms * NS_PER_MS)
+    sources: list[Source] = []
+    try:
+        for spec in stream.sources:
+            sources.append(  # noqa: PERF401 - what is open must be closed when the next fails
+                open_source(spec, stream=stream.name, vision=settings.vision, hop_ns=hop_ns)
+            )
+        _require_fit(stream.name, sources, paced=settings.pipeline.pace == "realtime")
+    except AttuneError:
+        _close(sources)
+        raise
+    return sources
+
+
+def _require_fit(stream: str, sources: Sequence[Source], *, paced: bool) -> None:
+    claimed = [m for source in sources for m in source.modalities]
+    twice = sorted({m for m in claimed if claimed.count(m) > 1})
+    if twice:
+        raise UsageError(
+            f"stream {stream!r}: {twice[0]} comes from two sources; give one of them "
+            "a stream of its own, or switch it off there (video: false, audio: false)"
+        )
+    if not paced and any(source.live for source in sources):
+        raise UsageError(
+            f"stream {stream!r}: a live source cannot be read as fast as possible; "
+            "leave out --fast (pipeline.pace=fast)"
+        )
+
+
+def phase_ns(name: str, settings: AttuneSettings) -> int:
+    """How much later than the first a paced stream begins.
+
+    Streams that begin together would all end their hops together, and queue for the detector and
+    the nets; spread over one hop they find them free.
+    """
+    names = [stream.name for stream in settings.streams]
+    return round(settings.windows.hop_ms * NS_PER_MS) * names.index(name) // len(names)
 
 
 def _close(sources: Sequence[Source]) -> None:

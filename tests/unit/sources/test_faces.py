@@ -247,6 +247,7 @@ def test_a_file_that_is_no_model(tmp_path, capfd):
     (tmp_path / "bad.onnx").write_bytes(b"not a model" * 100)
     with pytest.raises(SourceError, match="is not a YuNet ONNX model"):
         YuNetDetector(str(tmp_path / "bad.onnx"))
+    assert capfd.readouterr().err == ""
 
 
 def test_haar_box_is_in_pixels_of_the_picture():

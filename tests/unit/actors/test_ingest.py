@@ -1,0 +1,172 @@
+"""Ingest: merged by the time of delivery, cut on hop boundaries, never late in silence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from actors.ingest import StreamReader, open_sources, phase_ns
+from actors.messages import Cargo, Packets, StreamOpened
+from streaming.clock import NS_PER_MS, HandClock
+from streaming.errors import SourceError, UsageError
+from streaming.health import HealthKind
+from streaming.packets import (
+    T_NS,
+    AudioChunk,
+    FaceObservation,
+    Modality,
+    Packet,
+    Progress,
+    TextMessage,
+    VideoFrame,
+)
+from streaming.settings import (
+    AttuneSettings,
+    MediaSettings,
+    PipelineSettings,
+    StreamSettings,
+    SyntheticSettings,
+)
+from streaming.sources.scripted import ScriptedSource
+
+MS = NS_PER_MS
+
+
+def word(seq: int, t_ms: int) -> Packet:
+    return Packet(
+        stream="s",
+        modality=Modality.TEXT,
+        seq=seq,
+        t_ns=t_ms * MS,
+        payload=TextMessage(text=str(seq)),
+    )
+
+
+def sound(seq: int, t_ms: int, length_ms: int) -> Packet:
+    return Packet(
+        stream="s",
+        modality=Modality.AUDIO,
+        seq=seq,
+        t_ns=t_ms * MS,
+        duration_ns=length_ms * MS,
+        payload=AudioChunk(samples=np.zeros((1, 1), np.float32), sample_rate_hz=16_000),
+    )
+
+
+def picture(seq: int, t_ms: int) -> Packet:
+    return Packet(
+        stream="s",
+        modality=Modality.VIDEO,
+        seq=seq,
+        t_ns=t_ms * MS,
+        payload=VideoFrame(pixels=np.zeros((8, 8, 3), np.uint8)),
+    )
+
+
+def ended(modality: Modality, t_ms: int) -> Progress:
+    return Progress(stream="s", modality=modality, t_ns=t_ms * MS, ended=True)
+
+
+def read(*sources: ScriptedSource, clock: HandClock | None = None, fast: bool = False):
+    """All batches that a reader makes of `sources`, by modality."""
+    out: list[Cargo] = []
+    pace = "fast" if fast else "realtime"
+    settings = AttuneSettings(pipeline=PipelineSettings(pace=pace))
+    StreamReader(
+        "s", sources, settings, clock or HandClock(), lambda c: out.append(c) or True
+    ).run()
+    opened, *rest = out
+    assert isinstance(opened, StreamOpened)
+    batches = [c.batch for c in rest if isinstance(c, Packets)]
+    return {m: [b for b in batches if b.modality is m] for m in opened.modalities}
+
+
+def test_batches_are_cut_on_hop_boundaries_and_promise_what_is_safe() -> None:
+    # text   0 . . . . 1 | . 2 . . . . | . . 3
+    # ms     0       400  500         1000   1200
+    script = [word(0, 0), word(1, 400), word(2, 600), word(3, 1200), ended(Modality.TEXT, 1201)]
+    batches = read(ScriptedSource((Modality.TEXT,), script))[Modality.TEXT]
+
+    assert [b.header[:, T_NS].tolist() for b in batches] == [
+        [0, 400 * MS],
+        [600 * MS],
+        [1200 * MS],
+    ]
+    assert [b.progress_ns for b in batches] == [500 * MS, 1000 * MS, 1201 * MS]
+    assert [b.ended for b in batches] == [False, False, True]
+
+
+def test_sound_belongs_to_the_hop_in_which_its_last_sample_came() -> None:
+    # sound  [-------0-------)[-------1-------)
+    # ms     0               500            1000
+    script = [sound(0, 0, 500), sound(1, 500, 500), ended(Modality.AUDIO, 1000)]
+    batches = read(ScriptedSource((Modality.AUDIO,), script))[Modality.AUDIO]
+    assert [(b.header[:, T_NS].tolist(), b.progress_ns) for b in batches] == [
+        ([0], 500 * MS),
+        ([500 * MS], 1000 * MS),
+    ]
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_sources_are_merged_and_each_batch_is_the_same_at_any_pace(fast: bool) -> None:
+    text = ScriptedSource((Modality.TEXT,), [word(0, 10), word(1, 700), ended(Modality.TEXT, 701)])
+    audio = ScriptedSource(
+        (Modality.AUDIO,), [sound(0, 0, 500), sound(1, 500, 400), ended(Modality.AUDIO, 900)]
+    )
+    batches = read(text, audio, fast=fast)
+    rows = {m: [b.header[:, T_NS].tolist() for b in bs] for m, bs in batches.items()}
+    assert rows == {
+        Modality.TEXT: [[10 * MS], [700 * MS]],
+        Modality.AUDIO: [[0], [500 * MS]],
+    }
+
+
+def test_a_disordered_source_gets_no_promise() -> None:
+    script = [word(1, 450), word(0, 400), word(2, 700), ended(Modality.TEXT, 701)]
+    batches = read(ScriptedSource((Modality.TEXT,), script, ordered=False))[Modality.TEXT]
+    assert [b.progress_ns for b in batches] == [0, 701 * MS]
+
+
+def test_a_source_that_breaks_ends_its_modality_and_says_why() -> None:
+    audio = ScriptedSource((Modality.AUDIO,), [sound(0, 0, 500), SourceError("the cable is out")])
+    text = ScriptedSource((Modality.TEXT,), [word(0, 900), ended(Modality.TEXT, 901)])
+    batches = read(audio, text)
+    health = [h for bs in batches.values() for b in bs for h in b.health]
+    assert [(h.kind, h.detail) for h in health] == [(HealthKind.SOURCE_LOST, "the cable is out")]
+    assert batches[Modality.AUDIO][-1].ended
+    assert sum(len(b.payloads) for b in batches[Modality.TEXT]) == 1
+
+
+def test_pictures_that_are_too_old_are_passed_over_and_counted() -> None:
+    # due      0   100   200
+    # taken    0   then the clock leaps by 2 s
+    class Leaping(HandClock):
+        def wait_until(self, t_ns, stop=None):
+            reached = super().wait_until(t_ns, stop)
+            if t_ns == 100 * MS:
+                self.advance(2_000 * MS)
+            return reached
+
+    script = [picture(0, 0), picture(1, 100), picture(2, 200), ended(Modality.VIDEO, 300)]
+    batches = read(ScriptedSource((Modality.VIDEO,), script), clock=Leaping())[Modality.VIDEO]
+    seqs = [row for b in batches for row in b.header[:, 0].tolist()]
+    drops = [h for b in batches for h in b.health if h.kind is HealthKind.DROP]
+    assert seqs == [0]
+    assert [h.count for h in drops] == [2]
+    assert all(isinstance(p, FaceObservation) for b in batches for p in b.payloads)
+
+
+def test_streams_spread_their_hops_over_one_hop() -> None:
+    # hop    |--------------------|
+    # s0     ^    s1   ^    s2    ^    s3   (four streams, a quarter of a hop apart)
+    source = MediaSettings(url="x")
+    streams = tuple(StreamSettings(name=f"s{i}", sources=(source,)) for i in range(4))
+    settings = AttuneSettings(streams=streams)
+    assert [phase_ns(s.name, settings) for s in streams] == [0, 125 * MS, 250 * MS, 375 * MS]
+
+
+def test_a_modality_from_two_sources_is_refused() -> None:
+    card = SyntheticSettings(duration_s=1)
+    stream = StreamSettings(name="s", sources=(card, card))
+    with pytest.raises(UsageError, match="comes from two sources"):
+        open_sources(stream, AttuneSettings(streams=(stream,)))
