@@ -100,15 +100,15 @@ def set_temperatures(network: Network, bundles: list[Bundle]) -> None:
 
 
 @torch.inference_mode()
-def set_quantiles(network: Network, bundles: list[Bundle], size: int = 4000) -> None:
+def set_quantiles(network: Network, bundles: list[Bundle], size: int) -> None:
     """One conformal factor per subset, on combinations of clean samples of equal label."""
     rng = np.random.default_rng(7)
     network.fusion.quantile.fill_(1.0)
     for code in range(1, 2**M):
         present = np.repeat(SUBSETS[code : code + 1].numpy(), size, 0)
         c = combine(bundles, present, rng, CLEAN)
-        fused = network.fusion(network.opinions(c.tokens, c.masks))
         opinions = network.opinions(c.tokens, c.masks)
+        fused = network.fusion(opinions)
         logits = network.fusion.pooled_logits(opinions, fused.weights)
         width = network.fusion.half_width(opinions, fused.weights, logits)
         error = (fused.sentiment - c.sentiment).abs()
@@ -117,7 +117,7 @@ def set_quantiles(network: Network, bundles: list[Bundle], size: int = 4000) -> 
 
 
 @torch.inference_mode()
-def set_sharpness(network: Network, bundles: list[Bundle], size: int = 4000) -> None:
+def set_sharpness(network: Network, bundles: list[Bundle], size: int) -> None:
     """Temperature of the fused score with two and with three modalities, on clean combinations."""
     rng = np.random.default_rng(8)
     for count in (2, 3):
@@ -203,10 +203,11 @@ def train_fusion(
     network.eval()
     fitted = fit(network.fusion, batches, lambda _, b: _loss(network, b), evaluate, plan)
     network.fusion.load_state_dict(fitted.state_dict())
-    set_sharpness(network, sets.fit)
-    set_quantiles(network, sets.fit)
+    size = 200 if quick else 4000
+    set_sharpness(network, sets.fit, size)
+    set_quantiles(network, sets.fit, size)
     return {
         "alone": report_alone(network, sets.report),
-        "fused": report_fused(network, sets.report),
-        "fused_hard": report_fused(network, sets.report, Recipe()),
+        "fused": report_fused(network, sets.report, size=size),
+        "fused_hard": report_fused(network, sets.report, Recipe(), size),
     }
