@@ -15,6 +15,7 @@ from actors.translate import SPEECH_AT, prediction, window_input
 from models.types import Scores
 from streaming.clock import NS_PER_MS, Clock
 from streaming.results import Timing
+from streaming.windows import ClosedBy
 
 if TYPE_CHECKING:
     from models.analyser import Analyser
@@ -71,7 +72,7 @@ class InferStage:
                     model=self._analyser.revision,
                     timing=Timing(
                         align_ms=_ms(ready.closed_at_ns - ready.origin_ns - ready.end_ns)
-                        if ready.paced
+                        if ready.paced and ready.closed_by is not ClosedBy.END
                         else None,
                         queue_ms=_ms(taken_ns - ready.closed_at_ns),
                         model_ms=model_ms,

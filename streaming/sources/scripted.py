@@ -1,4 +1,4 @@
-"""A source that says what it is told to: for tests, and for programs that make packets themselves."""
+"""A source that says what it is told: for tests, and for programs that make their own packets."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
     """Start the command line and leave it running."""
     command = [sys.executable, "-m", "attune", *map(str, arguments)]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
 @pytest.fixture

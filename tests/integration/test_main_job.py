@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,32 @@ def test_runs_over_the_same_file_are_identical_with_and_without_ray(
     assert done.returncode == 0, done.stderr
     assert without_timing(first) == without_timing(second)
     assert without_timing(first) == without_timing(on_ray)
+
+
+@pytest.mark.parametrize("runtime", ["--inline", "ray"])
+def test_words_from_standard_input_come_out_as_they_are_typed(
+    tmp_path: Path, running: list, runtime: str
+) -> None:
+    # typed   "good"            .  .  .  .  "bad" end
+    # s       0                             3
+    out = tmp_path / "out.jsonl"
+    inline = ["--inline"] if runtime == "--inline" else []
+    run = start("run", "--text", "-", "--publish", ANY_PORT, "--output", out, *inline)
+    running.append(run)
+    assert run.stderr is not None and run.stdin is not None
+    assert "publishing" in run.stderr.readline()
+    run.stdin.write("I love this, thank you so much\n")
+    run.stdin.flush()
+    time.sleep(3)  # what is under test is that time passes while nothing is typed
+    run.stdin.write("This is terrible, I hate it\n")
+    _, said = run.communicate(timeout=30)
+
+    assert run.returncode == 0, said
+    results = messages(out, "result")
+    assert len(results) >= 3
+    assert results[0]["sentiment"]["score"] > 0 > results[-1]["sentiment"]["score"]
+    timed = [r["timing"]["total_ms"] for r in results if r["closed_by"] == "watermark"]
+    assert max(timed) < 1000
 
 
 def test_webcam_has_a_result_for_every_hop_and_a_face_in_nearly_all(
