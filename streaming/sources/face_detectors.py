@@ -17,6 +17,8 @@ from streaming.packets import Uint8Array
 
 # Streams run side by side: threads for each would only fight over the cores.
 cv2.setNumThreads(1)
+# What OpenCV would print about a bad model comes back as an error here.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 Box = tuple[float, float, float, float]  # x, y, width, height in px
 CASCADE_PX = 24  # side of the smallest face a cascade knows
@@ -67,8 +69,9 @@ class HaarDetector:
         self, rgb: Uint8Array, min_px: float, max_px: float, *, near: bool = False
     ) -> list[Detection]:
         if near:  # few scales, so each may be a fine step and need fewer to agree
-            return _scan(self._finder, rgb, min_px, max_px, 1.08, 32, neighbours=2)
-        return _scan(self._finder, rgb, min_px, max_px, 1.2, CASCADE_PX, neighbours=4)
+            return _scan(self._finder, rgb, min_px, max_px, 1.1, 36, neighbours=2)
+        factor = 1.12 if max_px < 5 * min_px else 1.2  # few sizes again: large faces only
+        return _scan(self._finder, rgb, min_px, max_px, factor, CASCADE_PX, neighbours=4)
 
     def verify(self, rgb: Uint8Array, min_px: float, max_px: float) -> bool:
         return bool(_scan(self._verifier, rgb, min_px, max_px, 1.08, 36, neighbours=2))

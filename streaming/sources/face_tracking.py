@@ -20,14 +20,16 @@ from streaming.sources.face_detectors import Box, Detection, Detector
 # Scans of the whole picture: (for large faces, for all faces), nobody or somebody in sight.
 # Large faces take a quarter of the work, and most faces before a camera are large.
 SCAN_EMPTY_NS = (0, NS_PER_S // 2)
-SCAN_FACES_NS = (NS_PER_S, 2 * NS_PER_S)
+SCAN_FACES_NS = (NS_PER_S, 3 * NS_PER_S)
 LARGE_SHARE = 0.25  # of the picture's height
 CONFIRM_LOOKS = 2
+WEAK_SCORE, WEAK_LOOKS = 0.65, 4  # a further face that was hardly found needs more looks
 VERIFY_LOOKS = 8  # looks a supposed face has to convince the second opinion
 REJECT_NS = 10 * NS_PER_S  # a place found to be no face is not looked at for so long
 SAME_FACE_IOU = 0.3
-SEARCH_SHARE = 1.8  # side of the region searched, in widths of the last box
+SEARCH_SHARE = 1.9  # side of the region searched, in widths of the last box
 SIZE_CHANGE = 1.35  # largest change of size from look to look
+NEW_SIZE_CHANGE = 1.5  # likewise after a scan, which is coarse about sizes
 SAME_LOOK = 0.5  # correlation of thumbnails above which a place still looks the same
 THUMB_PX = 16
 SMOOTHING = 0.5  # share of the new box in the reported one
@@ -40,6 +42,7 @@ class FaceTrack:
     track_id: int
     box: Box
     score: float
+    wanted_looks: int = CONFIRM_LOOKS
     looks: int = 1
     missed: int = 0
     verified: bool = False
@@ -48,7 +51,7 @@ class FaceTrack:
     @property
     def reported(self) -> bool:
         """Whether the face is sure enough to be spoken of."""
-        return self.verified and self.looks >= CONFIRM_LOOKS
+        return self.verified and self.looks >= self.wanted_looks
 
 
 class FaceTracker:
@@ -61,7 +64,10 @@ class FaceTracker:
         self._rejected: list[tuple[int, Box]] = []  # (until, where)
         self._next_id = 0
         self._shape: tuple[int, int] | None = None
-        self._scanned_ns = (-NS_PER_S, -2 * NS_PER_S)  # last scan for large, for all faces
+        self._scanned_ns = (
+            -SCAN_FACES_NS[0],
+            -SCAN_FACES_NS[1],
+        )  # last scan for large, for all faces
 
     def look(self, rgb: Uint8Array, t_ns: int) -> list[FaceTrack]:
         """The faces in `rgb` (H, W, 3) at `t_ns`, largest first."""
@@ -92,7 +98,8 @@ class FaceTracker:
         """Look for one face around its last place."""
         region, x0, y0 = around(rgb, track.box, SEARCH_SHARE)
         size = track.box[2]
-        found = self._detector.detect(region, size / SIZE_CHANGE, size * SIZE_CHANGE, near=True)
+        change = SIZE_CHANGE if track.reported else NEW_SIZE_CHANGE
+        found = self._detector.detect(region, size / change, size * change, near=True)
         moved = [_shifted(d, x0, y0) for d in found]
         best = max(moved, key=lambda d: iou(d.box, track.box), default=None)
         if best is not None and iou(best.box, track.box) >= SAME_FACE_IOU / 2:
@@ -123,10 +130,14 @@ class FaceTracker:
                 if track.missed:
                     self._seen(track, found, rgb)
             elif not any(overlaps(box, found.box) for _, box in self._rejected):
-                self._tracks.append(
-                    FaceTrack(self._next_id, found.box, found.score, thumb=_thumb(rgb, found.box))
-                )
-                self._next_id += 1
+                self._begin(found, rgb)
+
+    def _begin(self, found: Detection, rgb: Uint8Array) -> None:
+        doubtful = found.score < WEAK_SCORE and any(t.reported for t in self._tracks)
+        wanted = WEAK_LOOKS if doubtful else CONFIRM_LOOKS
+        thumb = _thumb(rgb, found.box)
+        self._tracks.append(FaceTrack(self._next_id, found.box, found.score, wanted, thumb=thumb))
+        self._next_id += 1
 
     def _judge(self, rgb: Uint8Array, t_ns: int) -> None:
         """Ask the second opinion on new faces; let go of the lost and the rejected."""
@@ -136,7 +147,9 @@ class FaceTracker:
             if not track.verified and not track.missed:
                 region, _, _ = around(rgb, track.box, SEARCH_SHARE)
                 size = track.box[2]
-                track.verified = self._detector.verify(region, size / 1.5, size * 1.5)
+                track.verified = self._detector.verify(
+                    region, size / NEW_SIZE_CHANGE, size * NEW_SIZE_CHANGE
+                )
             if not track.verified and track.looks >= VERIFY_LOOKS:
                 self._rejected.append((t_ns + REJECT_NS, track.box))
             elif self._stays(track, rgb):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.plane import AudioPlane
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.error import FFmpegError
@@ -20,7 +21,7 @@ from streaming.sources.audio_framing import RUN_TOLERANCE_NS, AudioFramer
 from streaming.sources.media_time import Stitcher
 from streaming.sources.media_tracks import Track
 
-FLOAT_FORMATS = ("flt", "fltp", "dbl", "dblp")
+FLOAT_FORMATS = {"flt": np.float32, "fltp": np.float32, "dbl": np.float64, "dblp": np.float64}
 
 
 class MonoResampler:
@@ -109,7 +110,8 @@ class AudioTrack(Track):
 
     def _finite(self, frame: AudioFrame) -> AudioFrame:
         """`frame`, with samples that are not numbers replaced by 0."""
-        if frame.format.name not in FLOAT_FORMATS:
+        dtype = FLOAT_FORMATS.get(frame.format.name)
+        if dtype is None or _finite_sum(frame, dtype):
             return frame
         values = frame.to_ndarray()
         bad = int(values.size - np.count_nonzero(np.isfinite(values)))
@@ -133,8 +135,19 @@ def _swr() -> AudioResampler:
     return AudioResampler(format="flt", layout="mono", rate=AUDIO_RATE_HZ, options=options)
 
 
+def _finite_sum(frame: AudioFrame, dtype: type) -> bool:
+    """A quick look: one bad sample makes the sum of its plane bad. Planes are padded at the end."""
+    count = frame.samples * (1 if frame.format.is_planar else frame.layout.nb_channels)
+    return all(bool(np.isfinite(_values(p, dtype, count).sum())) for p in frame.planes)
+
+
+def _values(plane: AudioPlane, dtype: type, count: int) -> np.ndarray:
+    """The first `count` values of a plane, not copied."""
+    return np.frombuffer(plane, dtype, count)  # type: ignore[call-overload] # it is a buffer
+
+
 def _joined(frames: list[AudioFrame]) -> Float32Array:
-    parts = [frame.to_ndarray().reshape(-1) for frame in frames if frame.samples]
+    parts = [_values(f.planes[0], np.float32, f.samples) for f in frames if f.samples]
     if not parts:
         return np.empty(0, np.float32)
     return np.clip(np.concatenate(parts), -1.0, 1.0).astype(np.float32, copy=False)

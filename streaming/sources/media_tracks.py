@@ -30,7 +30,8 @@ ONE_THREAD_PIXELS = 2560 * 1440
 
 def to_ns(ticks: int, time_base: Fraction) -> int:
     """Container ticks as nanoseconds, exact to half a nanosecond."""
-    return round(ticks * NS_PER_S * time_base)
+    doubled = 2 * ticks * NS_PER_S * time_base.numerator
+    return (doubled + time_base.denominator) // (2 * time_base.denominator)
 
 
 class Track(ABC):

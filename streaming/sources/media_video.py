@@ -56,6 +56,8 @@ class VideoTrack(Track):
         self._last_ns = -1
         rate = track.average_rate or track.guessed_rate
         self._nominal_ns = round(NS_PER_S / rate) if rate else 0
+        length = to_ns(track.duration, self._time_base) if track.duration else 0
+        self._declared_end_ns = self._start_ns + length
 
     @property
     def floor_ns(self) -> int:
@@ -84,6 +86,8 @@ class VideoTrack(Track):
         if not self._ticks.wants(t_ns):
             return
         end_ns = max(t_ns + (duration_ns or MAX_FRAME_NS), self._ticks.next_ns)
+        if t_ns < self._declared_end_ns < end_ns:
+            end_ns = self._declared_end_ns
         self._pending = Packet(
             stream=self._stream,
             modality=Modality.VIDEO,
