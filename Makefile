@@ -31,7 +31,7 @@ clean:
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV): several minutes the first time."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --upgrade pip setuptools wheel
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch numpy
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	$(BIN)/python -m pip install -qq --constraint constraints.txt --upgrade pip setuptools wheel
+	$(BIN)/python -m pip install -qq --constraint constraints.txt torch numpy
+	$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[demo,dev]'
 	@touch $@

@@ -15,6 +15,7 @@ import numpy as np
 from skimage import data
 
 WIDTH, HEIGHT, FPS = 640, 360, 30
+SWAY_PX = 20  # as somebody sways who sits before a camera
 RATE = 48_000
 WORDS = ("this is really great", "i am not so sure", "what a terrible mess", "thank you all")
 
@@ -41,7 +42,7 @@ def make_clip(folder: Path, seconds: int) -> tuple[Path, Path]:
 
 def _picture(portrait: np.ndarray, i: int) -> np.ndarray:
     picture = np.full((HEIGHT, WIDTH, 3), 96, np.uint8)
-    left = round((WIDTH - HEIGHT) / 2 * (1 + np.sin(i / FPS)))
+    left = round((WIDTH - HEIGHT) / 2 + SWAY_PX * np.sin(i / FPS))
     picture[:, left : left + HEIGHT] = portrait
     return picture
 
