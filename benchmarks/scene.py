@@ -40,6 +40,13 @@ def make_clip(folder: Path, seconds: int) -> tuple[Path, Path]:
     return clip, words
 
 
+def repeat(clip: Path, times: int) -> Path:
+    """`clip` played `times` over, as a list that FFmpeg's concat demuxer reads."""
+    playlist = clip.with_suffix(".ffconcat")
+    playlist.write_text("ffconcat version 1.0\n" + f"file {clip.name}\n" * times)
+    return playlist
+
+
 def _picture(portrait: np.ndarray, i: int) -> np.ndarray:
     picture = np.full((HEIGHT, WIDTH, 3), 96, np.uint8)
     left = round((WIDTH - HEIGHT) / 2 + SWAY_PX * np.sin(i / FPS))

@@ -20,7 +20,7 @@ import psutil
 from actors.inline import InlinePipeline
 from actors.warmup import load_analyser, warm_aligner
 from benchmarks.report import show, write
-from benchmarks.scene import make_clip
+from benchmarks.scene import make_clip, repeat
 from streaming.settings import (
     AttuneSettings,
     MediaSettings,
@@ -31,6 +31,7 @@ from streaming.settings import (
 )
 
 WARM_UP_S = 60
+SCENE_S = 20
 EVERY_S = 2.0
 LIMIT_MB = 5.0
 
@@ -39,7 +40,8 @@ def main() -> None:
     """Run, sample, print."""
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 600
     with tempfile.TemporaryDirectory() as folder:
-        clip, words = make_clip(Path(folder), WARM_UP_S + seconds)
+        scene, words = make_clip(Path(folder), SCENE_S)
+        clip = repeat(scene, -(-(WARM_UP_S + seconds) // SCENE_S))
         settings = AttuneSettings(
             streams=(
                 StreamSettings(

@@ -34,13 +34,13 @@ from streaming.settings import (
     TextSettings,
 )
 
-COUNTS = (1, 2, 4, 8, 16, 24, 32)
+COUNTS = (1, 2, 4, 8, 16, 20, 24)
 LIMIT_MS = 250.0
 
 
 def main() -> None:
     """Print the yardstick, the curve and the ratio."""
-    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
     with tempfile.TemporaryDirectory() as folder:
         clip, words = make_clip(Path(folder), seconds)
         bare = bare_loop(clip)
