@@ -21,8 +21,8 @@ FRAME_N = 400
 STEP_N = 160
 FFT_N = 512
 CONTEXT_T = 24  # frames of left context that the voice encoder sees before a hop
-_FLOOR = 1e-8  # power; about -80 dB of full scale in one filter
-PEAK_FLOOR = -9.0  # nats; quieter than this is not lifted
+_FLOOR = 1e-12  # power; far below the noise of any microphone
+PEAK_FLOOR = -13.0  # nats; quieter than this is not lifted
 _DECAY = 0.001  # nats per frame, 0.43 dB per second
 
 

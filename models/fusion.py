@@ -89,6 +89,17 @@ class Fusion(nn.Module):
         """(B, 7) -> (B,) in [-1, 1]: the mean valence coordinate of the emotions."""
         return log_probabilities.exp() @ self.valence
 
+    def heard_valence(self, log_probabilities: Tensor) -> Tensor:
+        """(B, 7) -> (B,): as `expected_valence`, but a voice that says nothing scores 0.
+
+        Four of seven emotions are unpleasant, so equal probabilities, which is what the voice
+        encoder was trained to start from, would come out at -0.22. That offset is taken out in
+        proportion to the normalised entropy; a sure score is left as it is.
+        """
+        probabilities = log_probabilities.exp()
+        entropy = -(probabilities * log_probabilities).sum(-1) / math.log(len(EMOTIONS))
+        return self.expected_valence(log_probabilities) - entropy * self.valence.mean()
+
     def pooled_logits(self, opinions: Opinions, weights: Tensor) -> Tensor:
         """(B, 7) log-linear pool; with one modality exactly its own log-probabilities."""
         count = opinions.present.sum(1)

@@ -47,7 +47,8 @@ class Network(nn.Module):
         """Calibrated emotions, sentiment and evidence of each modality over a window."""
         logits, said = self.logits(tokens, masks)
         calibrated = [self.fusion.calibrated(m, part) for m, part in enumerate(logits)]
-        shown, heard = (self.fusion.expected_valence(part) for part in calibrated[:2])
+        shown = self.fusion.expected_valence(calibrated[0])
+        heard = self.fusion.heard_valence(calibrated[1])
         evidence = [self.fusion.evidence(m, tokens[m], masks[m]) for m in range(len(tokens))]
         return Opinions(
             torch.stack(calibrated, 1),

@@ -24,7 +24,7 @@ from models.types import EMOTIONS
 
 BATCH = 64
 WINDOW_T = 200  # 2 s
-HOPS_T = (50, 50, 25, 100)  # half-second hops most often
+HOPS_T = (50, 50, 50, 100, 25)  # half-second hops most often
 SPEECH = 0.5  # a hop counts as speech when the VAD passes this somewhere in it
 
 
@@ -52,6 +52,14 @@ def cut(mel: np.ndarray, speech: np.ndarray, start: int, total: int, hop: int) -
     return np.stack(hops), np.array(mask)
 
 
+def shift(mel: np.ndarray, bins: float) -> np.ndarray:
+    """Move (T, 64) along the mel axis by a fraction of bins, as another pitch or throat would."""
+    at = np.clip(np.arange(MELS) - bins, 0, MELS - 1)
+    low = np.minimum(at.astype(int), MELS - 2)
+    part = (at - low).astype(np.float32)
+    return mel[:, low] * (1 - part) + mel[:, low + 1] * part
+
+
 def disturb(mel: np.ndarray, speech: np.ndarray, rng: np.random.Generator) -> tuple[
     np.ndarray, np.ndarray
 ]:  # fmt: skip
@@ -60,12 +68,12 @@ def disturb(mel: np.ndarray, speech: np.ndarray, rng: np.random.Generator) -> tu
     low = t.astype(int)
     part = (t - low)[:, None].astype(np.float32)
     mel = mel[low] * (1 - part) + mel[low + 1] * part
-    mel = np.roll(mel, rng.integers(-2, 3), axis=1)
-    tilt = np.interp(np.arange(MELS), np.linspace(0, MELS, 5), rng.normal(0, 0.7, 5))
+    mel = shift(mel, rng.uniform(-4, 4))
+    tilt = np.interp(np.arange(MELS), np.linspace(0, MELS, 5), rng.normal(0, 0.9, 5))
     mel = mel + rng.uniform(-3, 2) + tilt.astype(np.float32)
     if rng.random() < 0.6:
         colour = np.linspace(0, rng.uniform(-3, 1), MELS) + rng.normal(0, 0.3, MELS)
-        level = mel.max() - rng.uniform(3.5, 11.0)
+        level = mel.max() - rng.uniform(3.5, 13.0)
         grain = np.log(rng.exponential(1.0, mel.shape) + 0.05)
         mel = np.logaddexp(mel, level + colour + grain)
     return mel.astype(np.float32), speech[low]
@@ -116,13 +124,8 @@ def encode(model: VoiceEncoder, frames: Tensor) -> Tensor:
 
 def _loss(model: VoiceEncoder, batch: Batch) -> Tensor:
     frames, mask, labels = batch
-    lam = float(np.random.beta(0.3, 0.3))  # mixup (Zhang et al. 2018), on log-mel frames
-    other = torch.randperm(len(labels))
-    mixed = lam * frames + (1 - lam) * frames[other]
-    logits = model.logits(model.pool(encode(model, mixed), mask | mask[other]))
-    return lam * F.cross_entropy(logits, labels, label_smoothing=0.05) + (
-        1 - lam
-    ) * F.cross_entropy(logits, labels[other], label_smoothing=0.05)
+    logits = model.logits(model.pool(encode(model, frames), mask))
+    return F.cross_entropy(logits, labels, label_smoothing=0.05)
 
 
 def windows_of(clips: list[Clip], hop: int = 50, whole: bool = False) -> Windows:
@@ -171,12 +174,11 @@ def balance(clips: list[Clip]) -> np.ndarray:
 
 
 def train_voice(
-    data: Path, *, cache: Path, epochs: int = 24, seed: int = 0, quick: bool = False,
+    data: Path, *, cache: Path, epochs: int = 16, seed: int = 0, quick: bool = False,
     runs: Path = Path("runs"),
 ) -> VoiceEncoder:  # fmt: skip
     """The whole of it: decode, train, return the averaged encoder."""
     torch.manual_seed(seed)
-    np.random.seed(seed)
     limit = len(EMOTIONS) * 10 if quick else None
     train, valid = (load_speech(data, split, cache, limit) for split in ("train", "valid"))
     epochs = 1 if quick else epochs
@@ -185,6 +187,7 @@ def train_voice(
     plan = Plan(
         name="voice", epochs=epochs, steps_per_epoch=steps, runs=runs, learning_rate=3e-3,
         weight_decay=2e-2,
+        ema_decay=0.995,
     )  # fmt: skip
     return fit(
         VoiceEncoder(), lambda: _batches(train, weights, next(seeds), steps), _loss,

@@ -104,3 +104,12 @@ def test_metrics_by_hand() -> None:
     assert majority(labels) == 0.75
     assert ece(guess, labels) == pytest.approx(0)
     assert ece(np.eye(2)[[0, 0, 1, 1]], labels) == pytest.approx(0.25)
+
+
+def test_a_voice_that_says_nothing_is_neither_pleasant_nor_unpleasant() -> None:
+    fusion = Fusion()
+    certain = torch.eye(7).clamp(1e-6, 1).log()
+    torch.testing.assert_close(
+        fusion.heard_valence(torch.zeros(1, 7).log_softmax(-1)), torch.zeros(1)
+    )
+    torch.testing.assert_close(fusion.heard_valence(certain), fusion.valence, atol=1e-3, rtol=0)
