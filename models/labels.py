@@ -10,7 +10,7 @@ import numpy as np
 from models.types import EMOTIONS
 
 # Pleasure and arousal of Russell & Mehrabian (1977), "Evidence for a three-factor theory of
-# emotions", J. Research in Personality 11, for happy, sad, angry, fearful ("terrified"),
+# emotions", J. Research in Personality 11, as quoted in later work, for happy, sad, angry, fearful,
 # disgusted and surprised; neutral is the origin. One deliberate departure: the table has
 # surprise at pleasure +0.40, but MELD's annotators find 614 of 1,205 surprised utterances
 # negative and 591 positive, so its pleasure is taken as 0 here.
