@@ -1,4 +1,4 @@
-# Each target sets up what it needs; nothing is done by hand. Needs Python 3.11 or 3.12 with pip.
+# Each target sets up what it needs; nothing is done by hand. Needs Python 3.11 with pip.
 PYTHON ?= python3.11
 VENV   ?= .venv
 BIN    := $(VENV)/bin

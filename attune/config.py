@@ -19,6 +19,8 @@ from streaming.settings import AttuneSettings, MediaSettings, TextSettings
 
 _UNKNOWN = re.compile(r"contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<path>[^`]*)`)?")
 
+_INVALID = re.compile(r"^Invalid (enum )?value .* - at `\$\.?(?P<path>[^`]*)`")
+
 
 def load(path: Path | None) -> dict[str, Any]:
     """The tree of a YAML file, unchecked; an empty one for None."""
@@ -87,7 +89,9 @@ def _index(node: list[Any], part: str, assignment: str) -> int:
 def _explain(complaint: str, tree: dict[str, Any]) -> str:
     unknown = _UNKNOWN.search(complaint)
     if unknown is None:
-        return complaint.replace("`$.", "`").replace("`$`", "the top")
+        plain = complaint.replace("`$.", "`").replace("`$`", "the top")
+        choices = _choices(complaint, tree)
+        return f"{plain}; expected one of: {', '.join(choices)}" if choices else plain
     path, key = unknown["path"] or "", unknown["key"]
     known = _known_keys(path, tree)
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
@@ -97,13 +101,30 @@ def _explain(complaint: str, tree: dict[str, Any]) -> str:
     return f"unknown key {where!r}; known here: {', '.join(sorted(known))}"
 
 
-def _known_keys(path: str, tree: dict[str, Any]) -> list[str]:
-    """Fields of the struct that stands at `path`, as msgspec writes paths."""
+def _choices(complaint: str, tree: dict[str, Any]) -> list[str]:
+    """The values that a refused one could have had, where there are only a few."""
+    invalid = _INVALID.search(complaint)
+    if invalid is None:
+        return []
+    path = invalid["path"]
+    if path.endswith(".kind"):
+        union, _ = _type_at(path.removesuffix(".kind"), tree)
+        return sorted(str(member.tag) for member in getattr(union, "types", ()))
+    return sorted(map(str, getattr(_type_at(path, tree)[0], "values", ())))
+
+
+def _type_at(path: str, tree: dict[str, Any]) -> tuple[Any, Any]:
+    """The type and the value that stand at `path`, as msgspec writes paths."""
     kind: Any = msgspec.inspect.type_info(AttuneSettings)
     node: Any = tree
     for name, index in re.findall(r"([A-Za-z_]\w*)|\[(\d+|\.\.\.)\]", path):
         kind, node = _step(kind, node, name, index)
-    kind = _of_kind(kind, node)
+    return kind, node
+
+
+def _known_keys(path: str, tree: dict[str, Any]) -> list[str]:
+    """Fields of the struct that stands at `path`."""
+    kind = _of_kind(*_type_at(path, tree))
     keys = [f.encode_name for f in getattr(kind, "fields", ())]
     tagged = getattr(kind, "tag_field", None)
     return [*keys, tagged] if tagged else keys
