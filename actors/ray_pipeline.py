@@ -41,9 +41,11 @@ class RayPipeline:
         self._downstream: dict[str, Any] = {}
 
     def __enter__(self) -> RayPipeline:
+        # Actors without a GPU keep their view of the machine's; Ray warns that this will change.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         logging.getLogger("ray").setLevel(logging.ERROR)  # its notices are no news to a user
         ray.init(
+            address="local",  # a cluster of its own, even where another one runs
             include_dashboard=False,
             log_to_driver=False,
             object_store_memory=OBJECT_STORE_BYTES,
