@@ -44,16 +44,14 @@ class InferStage:
     ) -> tuple[list[WindowReady], list[Cargo]]:
         batch: dict[str, WindowReady] = {}
         later: list[Cargo] = []
-        held: set[str] = set()
         for cargo in waiting:
             match cargo:
-                case WindowReady(stream=stream) if stream not in batch and stream not in held:
+                case WindowReady(stream=stream) if stream not in batch:
                     batch[stream] = cargo
-                case StreamEnded(stream=stream) if stream not in batch and stream not in held:
+                case StreamEnded(stream=stream) if stream not in batch:
                     self._forget(stream)
                     out.append(cargo)
-                case WindowReady(stream=stream) | StreamEnded(stream=stream):
-                    held.add(stream)
+                case WindowReady() | StreamEnded():
                     later.append(cargo)
                 case _:
                     raise TypeError(f"inference takes no {type(cargo).__name__}")
