@@ -3,6 +3,7 @@
 ModelError
 ├── WeightsError   the weights cannot be used: missing, cut short, altered, of another layout
 ├── DataError      the training data is not where it should be or not what it should be
+├── RecipeError    a recipe asks for what does not exist or contradicts itself
 └── InputError     a window breaks the contract of `Analyser.step`
 """
 
@@ -17,6 +18,10 @@ class WeightsError(ModelError):
 
 class DataError(ModelError):
     """A training file is missing or malformed."""
+
+
+class RecipeError(ModelError):
+    """A recipe is malformed or asks for what does not exist."""
 
 
 class InputError(ModelError):

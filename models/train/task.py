@@ -1,0 +1,45 @@
+"""What a training needs from the thing it trains: data in batches, a loss, and a measure.
+
+The engine owns the optimiser, the schedule, averaging, checkpoints and the curve; a task owns
+everything that knows what the data mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+Batch = tuple[Tensor, ...]
+
+
+class Task(Protocol):
+    """Built by `models.train.tasks.build(recipe, data, cache)`.
+
+    part: the name under which the weights are stored.
+    steps: batches in an epoch.
+    """
+
+    part: str
+    steps: int
+
+    def model(self) -> nn.Module:
+        """A fresh model; the engine seeds torch before it asks."""
+        ...
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """The `steps` batches of one epoch: a pure function of recipe seed and epoch."""
+        ...
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Scalar loss of one batch that lies on the model's device."""
+        ...
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Metrics on the validation part, for the curve and for early stopping."""
+        ...
+
+    def finish(self, model: nn.Module) -> dict[str, Any]:
+        """Calibrate `model` in place on validation; return its figures on the task's test part."""
+        ...
