@@ -4,7 +4,9 @@ ModelError
 ├── WeightsError   the weights cannot be used: missing, cut short, altered, of another layout
 ├── DataError      the training data is not where it should be or not what it should be
 ├── RecipeError    a recipe asks for what does not exist or contradicts itself
-└── InputError     a window breaks the contract of `Analyser.step`
+├── InputError     a window breaks the contract of `Analyser.step`
+├── ExplainError   a window cannot be explained: nothing in it, or a library is missing
+└── ExternalError  an encoder from outside cannot be used: file, labels, input, output
 """
 
 
@@ -26,3 +28,11 @@ class RecipeError(ModelError):
 
 class InputError(ModelError):
     """A window or hop breaks the contract of `Analyser.step`."""
+
+
+class ExplainError(ModelError):
+    """A window cannot be explained: there is nothing in it, or a library is not installed."""
+
+
+class ExternalError(ModelError):
+    """An encoder from outside does not load or does not fit."""
