@@ -1,48 +1,342 @@
-"""Figures of merit, each a pure function of arrays.
+"""Figures of merit by their standard definitions, each a pure function of arrays.
 
-accuracy, unweighted average recall (UAR, the standard of paralinguistic challenges), macro F1,
-expected calibration error (Guo et al. 2017, "On calibration of modern neural networks").
+Scores are (B, C) with the largest entry naming the class, or (B,) class numbers. A row of NaN, or
+a class number of -1, abstains: it is never right. Invariant: no function returns NaN; where a
+figure does not exist (no rows, one class only, nothing varies) it raises `DataError` saying why.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from models.errors import DataError
 
-def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Share of rows of (B, C) whose largest entry is at the label (B,)."""
-    return float((probabilities.argmax(1) == labels).mean())
-
-
-def uar(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean recall over the classes that occur in `labels`."""
-    hits = probabilities.argmax(1) == labels
-    return float(np.mean([hits[labels == c].mean() for c in np.unique(labels)]))
+ABSTAINED = -1
 
 
-def macro_f1(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean F1 over the classes that occur in `labels`."""
-    guess = probabilities.argmax(1)
-    scores = []
-    for c in np.unique(labels):
-        both = ((guess == c) & (labels == c)).sum()
-        scores.append(2 * both / max((guess == c).sum() + (labels == c).sum(), 1))
-    return float(np.mean(scores))
+def decide(scores: np.ndarray) -> np.ndarray:
+    """(B, C) scores or (B,) class numbers -> class numbers (B,), -1 for a row of NaN.
+
+    >>> decide(np.array([[0.2, 0.8], [np.nan, np.nan]])).tolist()
+    [1, -1]
+    """
+    scores = np.asarray(scores)
+    if scores.ndim == 1:
+        return scores.astype(np.int64)
+    silent = np.isnan(scores).any(1)
+    return np.where(silent, ABSTAINED, np.where(silent[:, None], 0, scores).argmax(1))
+
+
+def _classes(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Class numbers of scores and labels, checked."""
+    guess, labels = decide(scores), np.asarray(labels)
+    if len(labels) == 0:
+        raise DataError("expected at least one row to measure, got none")
+    if guess.shape != labels.shape:
+        raise DataError(f"expected as many scores as labels, got {len(guess)} and {len(labels)}")
+    return guess, labels
+
+
+def _several(labels: np.ndarray, name: str) -> None:
+    if (labels == labels[0]).all():
+        raise DataError(f"{name} needs rows of two classes or more, got one class only")
+
+
+def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Share of rows whose class is the label: (1/B) sum [guess = label].
+
+    >>> accuracy(np.array([0, 1, 1]), np.array([0, 1, 0]))
+    0.6666666666666666
+    """
+    guess, labels = _classes(scores, labels)
+    return float((guess == labels).mean())
+
+
+def recalls(scores: np.ndarray, labels: np.ndarray) -> dict[int, float]:
+    """Recall of each class that occurs in `labels`: right of a class / all of that class.
+
+    >>> recalls(np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1]))
+    {0: 0.5, 1: 1.0}
+    """
+    guess, labels = _classes(scores, labels)
+    total = np.bincount(labels)
+    right = np.bincount(labels[guess == labels], minlength=len(total))
+    return {int(c): float(right[c] / total[c]) for c in np.flatnonzero(total)}
+
+
+def uar(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Unweighted average recall, the mean recall over the classes that occur in `labels`.
+
+    Also macro recall or balanced accuracy; the measure of the paralinguistic challenges (Schuller
+    et al. 2009, "The INTERSPEECH 2009 emotion challenge").
+
+    >>> uar(np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1]))
+    0.75
+    """
+    guess, labels = _classes(scores, labels)
+    _several(labels, "UAR")
+    return float(np.mean(list(recalls(guess, labels).values())))
+
+
+def _f1_of_classes(guess: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """F1 = 2 TP / (2 TP + FP + FN) and count of each class in labels or guesses."""
+    size = int(max(labels.max(), guess.max())) + 1
+    truth = np.bincount(labels, minlength=size)
+    named = np.bincount(guess[guess >= 0], minlength=size)
+    right = np.bincount(labels[guess == labels], minlength=size)
+    seen = np.flatnonzero(truth + named)
+    return 2 * right[seen] / (truth + named)[seen], truth[seen]
+
+
+def macro_f1(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Mean F1 over the classes that occur in the labels or in the guesses, as scikit-learn has it.
+
+    >>> round(macro_f1(np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1])), 4)
+    0.7333
+    """
+    guess, labels = _classes(scores, labels)
+    _several(labels, "macro F1")
+    return float(_f1_of_classes(guess, labels)[0].mean())
+
+
+def weighted_f1(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Mean F1 of the classes, each weighted by its share of the labels.
+
+    >>> round(weighted_f1(np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1])), 4)
+    0.7333
+    """
+    guess, labels = _classes(scores, labels)
+    scores_of, count = _f1_of_classes(guess, labels)
+    return float((scores_of * count).sum() / count.sum())
+
+
+def multilabel_macro_f1(chosen: np.ndarray, truth: np.ndarray) -> float:
+    """Mean over the columns of F1 = 2 TP / (2 TP + FP + FN); bool (B, C) both.
+
+    How GoEmotions is measured (Demszky et al. 2020). A class that occurs in neither takes no part.
+
+    >>> multilabel_macro_f1(np.array([[1, 0], [1, 1]]), np.array([[1, 0], [0, 1]]))
+    0.8333333333333333
+    """
+    chosen, truth = np.asarray(chosen, bool), np.asarray(truth, bool)
+    if chosen.shape != truth.shape or truth.ndim != 2:
+        raise DataError(f"expected two arrays (B, C), got {chosen.shape} and {truth.shape}")
+    named = chosen.sum(0) + truth.sum(0)
+    if not named.any():
+        raise DataError("multi-label F1 needs at least one row with a label, got none")
+    seen = named > 0
+    return float((2 * (chosen & truth).sum(0)[seen] / named[seen]).mean())
 
 
 def majority(labels: np.ndarray) -> float:
-    """Accuracy of always naming the most frequent class."""
+    """Accuracy of always naming the most frequent class.
+
+    >>> majority(np.array([0, 0, 1, 0]))
+    0.75
+    """
     return float(np.bincount(labels).max() / len(labels))
 
 
+def _numbers(guess: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two float64 arrays (B,), checked."""
+    guess, target = np.asarray(guess, np.float64), np.asarray(target, np.float64)
+    if guess.shape != target.shape or guess.ndim != 1:
+        raise DataError(f"expected two arrays (B,), got {guess.shape} and {target.shape}")
+    if len(guess) == 0:
+        raise DataError("expected at least one row to measure, got none")
+    if not (np.isfinite(guess).all() and np.isfinite(target).all()):
+        raise DataError("expected finite numbers, got NaN or infinity")
+    return guess, target
+
+
+def mae(guess: np.ndarray, target: np.ndarray) -> float:
+    """Mean absolute error, (1/B) sum |guess - target|.
+
+    >>> mae(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+    1.0
+    """
+    guess, target = _numbers(guess, target)
+    return float(np.abs(guess - target).mean())
+
+
+def pearson_r(guess: np.ndarray, target: np.ndarray) -> float:
+    """Pearson's correlation, cov(x, y) / (sd(x) sd(y)).
+
+    >>> round(pearson_r(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 7.0])), 4)
+    0.9934
+    """
+    x, y = _numbers(guess, target)
+    if _constant(x) or _constant(y):
+        which = "prediction" if _constant(x) else "target"
+        raise DataError(f"Pearson r needs values that vary, got a constant {which}")
+    x, y = _unit(x), _unit(y)
+    return float(np.clip(x @ y, -1.0, 1.0))
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    """Centred and of length 1, without overflow or underflow on the way."""
+    x = x - x.mean()
+    x = x / np.abs(x).max()
+    return x / np.sqrt(x @ x)
+
+
+def _constant(x: np.ndarray) -> bool:
+    """Whether the values differ by rounding only."""
+    return bool(np.ptp(x) <= 1e-12 * np.abs(x).max())
+
+
+def ccc(guess: np.ndarray, target: np.ndarray) -> float:
+    """Concordance correlation with population variances (1/B, not 1/(B - 1)), as Lin has it.
+
+    2 cov(x, y) / (var(x) + var(y) + (mean(x) - mean(y))^2); Lin 1989, "A concordance correlation
+    coefficient to evaluate reproducibility", Biometrics 45. A constant prediction scores 0.
+
+    >>> round(ccc(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 4.0])), 4)
+    0.5714
+    """
+    x, y = _numbers(guess, target)
+    below = x.var() + y.var() + (x.mean() - y.mean()) ** 2
+    if _constant(np.concatenate([x, y])):
+        raise DataError("CCC needs values that vary, got a constant that is equal to its target")
+    return float(2 * ((x - x.mean()) * (y - y.mean())).mean() / below)
+
+
+def _signs(guess: np.ndarray, target: np.ndarray, zeros: bool) -> tuple[np.ndarray, np.ndarray]:
+    guess, target = _numbers(guess, target)
+    if zeros:
+        return (guess >= 0).astype(int), (target >= 0).astype(int)
+    signed = target != 0
+    if not signed.any():
+        raise DataError("Acc-2 negative/positive needs targets that are not 0, got only 0")
+    return (guess[signed] > 0).astype(int), (target[signed] > 0).astype(int)
+
+
+def acc2(guess: np.ndarray, target: np.ndarray, *, zeros: bool) -> float:
+    """Two-class accuracy of a sentiment score, as MMSA has it.
+
+    zeros=True: negative / non-negative (x >= 0 on both sides, all rows). zeros=False: negative /
+    positive (x > 0 on both sides, rows whose target is 0 left out).
+
+    >>> acc2(np.array([0.5, -0.1, 0.2]), np.array([1.0, 0.0, -2.0]), zeros=True)
+    0.3333333333333333
+    >>> acc2(np.array([0.5, -0.1, 0.2]), np.array([1.0, 0.0, -2.0]), zeros=False)
+    0.5
+    """
+    return accuracy(*_signs(guess, target, zeros))
+
+
+def f1_2(guess: np.ndarray, target: np.ndarray, *, zeros: bool) -> float:
+    """Weighted F1 of the same two classes as `acc2`, as MMSA has it.
+
+    >>> f1_2(np.array([0.5, -0.1]), np.array([1.0, -2.0]), zeros=False)
+    1.0
+    """
+    return weighted_f1(*_signs(guess, target, zeros))
+
+
+def accn(guess: np.ndarray, target: np.ndarray, *, limit: int) -> float:
+    """Accuracy of 2 limit + 1 classes: clip both to [-limit, limit], round, compare.
+
+    Acc-7 has limit 3, Acc-5 limit 2, Acc-3 limit 1, as in MMSA. Halves go to the even neighbour.
+
+    >>> accn(np.array([2.6, 0.4, -5.0]), np.array([3.0, 1.0, -3.0]), limit=3)
+    0.6666666666666666
+    """
+    guess, target = _numbers(guess, target)
+    a, b = (np.round(np.clip(x, -limit, limit)) for x in (guess, target))
+    return float((a == b).mean())
+
+
+def acc7(guess: np.ndarray, target: np.ndarray) -> float:
+    """Seven-class accuracy of a score in [-3, 3]; see `accn`.
+
+    >>> acc7(np.array([0.5]), np.array([0.0]))
+    1.0
+    """
+    return accn(guess, target, limit=3)
+
+
+def acc5(guess: np.ndarray, target: np.ndarray) -> float:
+    """Five-class accuracy of a score clipped to [-2, 2]; see `accn`.
+
+    >>> acc5(np.array([2.6]), np.array([2.0]))
+    1.0
+    """
+    return accn(guess, target, limit=2)
+
+
+def _answered(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of (B, C) that do not abstain, checked to be probabilities."""
+    probabilities, labels = np.asarray(probabilities, np.float64), np.asarray(labels)
+    if probabilities.ndim != 2 or len(probabilities) != len(labels):
+        raise DataError(
+            f"expected probabilities (B, C) for {len(labels)} labels, got {probabilities.shape}"
+        )
+    spoken = ~np.isnan(probabilities).any(1)
+    if not spoken.any():
+        raise DataError("expected at least one row with probabilities, got none")
+    return probabilities[spoken], labels[spoken]
+
+
 def ece(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error over `bins` equal-width confidence bins; 0 is perfect."""
+    """Expected calibration error over equal-width bins of the confidence; 0 is perfect.
+
+    sum_b (n_b / B) |accuracy_b - mean confidence_b|; Guo et al. 2017, "On calibration of modern
+    neural networks". Rows that abstain state no confidence and take no part.
+
+    >>> round(ece(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 0])), 2)
+    0.45
+    """
+    probabilities, labels = _answered(probabilities, labels)
     confidence = probabilities.max(1)
     hits = probabilities.argmax(1) == labels
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [
-        abs(hits[which == b].mean() - confidence[which == b].mean()) * (which == b).mean()
-        for b in range(bins)
-        if (which == b).any()
-    ]
-    return float(sum(gaps))
+    which = np.clip((confidence * bins).astype(int), 0, bins - 1)
+    gaps = np.bincount(which, hits - confidence, minlength=bins)  # n_b (accuracy_b - confidence_b)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Brier score of several classes, (1/B) sum_i sum_c (p_ic - [label_i = c])^2, 0 to 2.
+
+    Brier 1950, "Verification of forecasts expressed in terms of probability".
+
+    >>> round(brier(np.array([[0.8, 0.2]]), np.array([0])), 2)
+    0.08
+    """
+    probabilities, labels = _answered(probabilities, labels)
+    squares = (probabilities**2).sum(1)
+    own = probabilities[np.arange(len(labels)), labels]
+    return float((squares - 2 * own + 1).mean())
+
+
+def interval_coverage(low: np.ndarray, high: np.ndarray, target: np.ndarray) -> float:
+    """Share of targets inside their closed interval.
+
+    >>> interval_coverage(np.array([0.0, 0.0]), np.array([1.0, 1.0]), np.array([0.5, 2.0]))
+    0.5
+    """
+    low, target = _numbers(low, target)
+    high, _ = _numbers(high, target)
+    return float(((low <= target) & (target <= high)).mean())
+
+
+def interval_width(low: np.ndarray, high: np.ndarray) -> float:
+    """Mean width of the intervals.
+
+    >>> interval_width(np.array([0.0, 0.0]), np.array([1.0, 2.0]))
+    1.5
+    """
+    low, high = _numbers(low, high)
+    return float((high - low).mean())
+
+
+def over_seeds(values: list[float]) -> tuple[float, float]:
+    """Mean and standard deviation (1 / (n - 1)) of a figure over trainings; deviation 0 for one.
+
+    >>> [round(x, 4) for x in over_seeds([0.5, 0.7])]
+    [0.6, 0.1414]
+    """
+    if not values:
+        raise DataError("expected the figures of at least one seed, got none")
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return float(np.mean(values)), spread
