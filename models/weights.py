@@ -114,17 +114,29 @@ def _read(folder: Path, entry: dict[str, Any]) -> bytes:
     return content
 
 
-def load(module: N, folder: Path, name: str) -> N:
-    """Fill `module` with the part `name` and put it into evaluation mode."""
+def read_part(folder: Path, name: str) -> dict[str, Tensor]:
+    """The float32 state of the part `name`, checked to be whole and unaltered."""
     entry = read_manifest(folder)["parts"].get(name)
     if entry is None:
         raise WeightsError(f"{folder / MANIFEST}: expected a part {name!r}, got none; {_REMEDY}")
     try:
-        module.load_state_dict(unpack(parse(_read(folder, entry))))
-    except (SafetensorError, RuntimeError, KeyError) as error:
+        return unpack(parse(_read(folder, entry)))
+    except (SafetensorError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise WeightsError(
-            f"{folder / entry['file']}: expected the layout of {type(module).__name__}, "
+            f"{folder / entry['file']}: expected safetensors, got {reason}; {_REMEDY}"
+        ) from error
+
+
+def load(module: N, folder: Path, name: str) -> N:
+    """Fill `module` with the part `name` and put it into evaluation mode."""
+    state = read_part(folder, name)
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(
+            f"{folder}, part {name!r}: expected the layout of {type(module).__name__}, "
             f"got {reason}; {_REMEDY}"
         ) from error
     return module.eval()

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-Batch = tuple[Tensor, ...]
+Batch = tuple[Tensor, ...]  # each with the samples as its first dimension, so workers can share it
 
 
 class Task(Protocol):
@@ -29,15 +29,22 @@ class Task(Protocol):
         ...
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """The `steps` batches of one epoch: a pure function of recipe seed and epoch."""
+        """The `steps` batches of one epoch: a pure function of recipe seed and epoch.
+
+        Pure, because a resumed run asks for epoch 7 without having asked for the first six.
+        """
         ...
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Scalar loss of one batch that lies on the model's device."""
+        """Scalar loss, a mean over the samples of one batch that lies on the model's device."""
         ...
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Metrics on the validation part, for the curve and for early stopping."""
+        """Metrics on the validation part, for the curve and for early stopping.
+
+        The model is the averaged one, in evaluation mode, on the CPU. It is asked for before the
+        first epoch too, so a fault shows at once and fine-tuning can keep what it began with.
+        """
         ...
 
     def finish(self, model: nn.Module) -> dict[str, Any]:
