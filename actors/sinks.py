@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from streaming.errors import AttuneError
 from streaming.settings import OutputSettings
-from streaming.sinks import JsonlSink, Sink, ZmqPublisher
+from streaming.sinks import JsonlSink, ReplayServer, Sink, ZmqPublisher, open_replay
+
+BYTES_PER_MB = 1_000_000
 
 
 def open_sinks(output: OutputSettings, also_publish: tuple[str, ...] = ()) -> list[Sink]:
-    """Open all of them, or none: when one fails, those already open are closed again."""
+    """Open all of them, or none: when one fails, those already open are closed again.
+
+    The replay port comes first: what is published can be asked for again at once.
+    """
     sinks: list[Sink] = []
     try:
         for address in filter(None, (output.publish, *also_publish)):
-            sinks.append(ZmqPublisher(address))  # noqa: PERF401 - the open ones must be closed
+            publisher = ZmqPublisher(address)
+            sinks.append(publisher)
+            if address == output.publish and output.replay_s:
+                sinks.insert(0, _replay(output, publisher.address))
         if output.file:
             sinks.append(JsonlSink(output.file))
     except AttuneError:
@@ -20,3 +28,8 @@ def open_sinks(output: OutputSettings, also_publish: tuple[str, ...] = ()) -> li
             sink.close()
         raise
     return sinks
+
+
+def _replay(output: OutputSettings, published: str) -> ReplayServer:
+    max_bytes = round(output.replay_mb * BYTES_PER_MB)
+    return open_replay(published, span_s=output.replay_s, max_bytes=max_bytes)

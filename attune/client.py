@@ -1,21 +1,25 @@
-"""The subscriber: what a publisher sends, decoded, with every hole named.
+"""The subscriber: what a publisher sends, decoded, with every hole mended or named.
 
-A plain ZeroMQ SUB socket and nothing of the analyser, so it starts in a blink. Invariant: messages
-come in the order in which they were sent, and what did not come is said by a `Hole` in its place.
+ZeroMQ sockets and nothing of the analyser, so it starts in a blink. Invariant: messages come in the
+order in which they were sent. What was missed is asked for at the replay port that heartbeats name,
+and delivered in its place; what is gone for good is said by a `Hole` in its place.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Literal
 
 import msgspec
 import zmq
 
+from attune.mending import Mender
 from streaming.errors import UsageError, WireError
-from streaming.holes import Duplicate, Hole, HoleDetector, NewEpoch
+from streaming.holes import Hole, HoleDetector, NewEpoch
 from streaming.results import Heartbeat, Message
 from streaming.wire import HEARTBEAT_TOPIC, decode
 
@@ -31,11 +35,16 @@ _STREAM = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One message, with the bytes it came as."""
+    """One message, with the bytes it came as, and how it came.
+
+    `live`: published just now. `mended`: missed at first, then fetched. `latest`: it was there
+    before this subscriber, and says how things stand.
+    """
 
     topic: bytes
     payload: bytes
     message: Message
+    origin: Literal["live", "mended", "latest"] = "live"
 
 
 class Garbled(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,13 +57,34 @@ class Garbled(msgspec.Struct, frozen=True, kw_only=True):
 Item = Delivery | Hole | NewEpoch | Garbled
 
 
-class Subscription:
-    """A connection to one publisher. Use as a context manager; `receive` never blocks for long."""
+def _fetched(topic: bytes, payload: bytes, origin: Literal["mended", "latest"]) -> list[Item]:
+    try:
+        message = decode(topic, payload)
+    except WireError as error:
+        return [Garbled(topic=topic, reason=str(error))]
+    return [Delivery(topic=topic, payload=payload, message=message, origin=origin)]
 
-    def __init__(self, address: str, streams: Sequence[str] | None = None) -> None:
+
+class Subscription:
+    """A connection to one publisher. Use as a context manager; `receive` never blocks for long.
+
+    `mend`: fetch what was missed. `latest`: begin with the last result of every stream and the
+    events that are open.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        streams: Sequence[str] | None = None,
+        *,
+        mend: bool = True,
+        latest: bool = False,
+    ) -> None:
         require_address(address)
         self._streams = None if streams is None else frozenset(map(_require_stream, streams))
         self._detector = HoleDetector()
+        self._mend, self._latest_wanted = mend, latest
+        self._mender: Mender | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         _CONTEXTS.add(self._context)
         self._socket = self._context.socket(zmq.SUB)
@@ -73,6 +103,8 @@ class Subscription:
 
     def close(self) -> None:
         """Hang up."""
+        if self._mender is not None:
+            self._mender.close()
         self._socket.close(0)
         self._context.term()
         _CONTEXTS.discard(self._context)
@@ -106,11 +138,47 @@ class Subscription:
             message = decode(topic, payload)
         except WireError as error:
             return [Garbled(topic=topic, reason=str(error))]
+        if isinstance(message, Heartbeat):
+            self._know_replay(message.replay)
+        first = self._state() if self._latest_wanted and self._mender is not None else []
         notices = self._detector.take(self._of_interest(message))
-        told = [notice for notice in notices if not isinstance(notice, Duplicate)]
-        if len(told) < len(notices):
-            return [*told]
+        told: list[Item] = [*first]
+        for notice in notices:
+            if isinstance(notice, Hole):
+                told += self._mended(notice)
+            elif isinstance(notice, NewEpoch):
+                told.append(notice)
+            else:
+                return told  # it had come before
         return [*told, Delivery(topic=topic, payload=payload, message=message)]
+
+    def _know_replay(self, address: str) -> None:
+        if not (self._mend or self._latest_wanted) or not address:
+            return
+        if self._mender is None or self._mender.address != address:
+            if self._mender is not None:
+                self._mender.close()
+            self._mender = Mender(self._context, address)
+
+    def _state(self) -> list[Item]:
+        """How things stood when this subscriber joined; live messages up to there are repeats."""
+        assert self._mender is not None
+        self._latest_wanted = False
+        found = self._mender.latest(None if self._streams is None else sorted(self._streams))
+        if found is None:
+            return []
+        epoch, last_seq, frames = found
+        self._detector.beat(epoch, last_seq)
+        return [item for topic, payload in frames for item in _fetched(topic, payload, "latest")]
+
+    def _mended(self, hole: Hole) -> list[Item]:
+        """What was missed, as far as it is kept, and what remains of the hole."""
+        if self._mender is None or not self._mend:
+            return [hole]
+        items: list[Item] = []
+        for piece in self._mender.mend(hole):
+            items += [piece] if isinstance(piece, Hole) else _fetched(*piece, "mended")
+        return items
 
     def _wanted(self, topic: bytes) -> bool:
         """ZeroMQ filters by prefix, so `result/cam` lets `result/cam2` through."""
@@ -130,14 +198,17 @@ def subscribe(
     address: str,
     streams: Sequence[str] | None = None,
     *,
+    mend: bool = True,
+    latest: bool = False,
     stop: threading.Event | None = None,
     idle_s: float | None = None,
 ) -> Iterator[Item]:
     """Every message of `streams` (None: all) as it comes, heartbeats and holes among them.
 
-    Ends when `stop` is set, or when nothing at all came for `idle_s` seconds.
+    `mend` and `latest` as in `Subscription`. Ends when `stop` is set, or when nothing at all came
+    for `idle_s` seconds.
     """
-    with Subscription(address, streams) as subscription:
+    with Subscription(address, streams, mend=mend, latest=latest) as subscription:
         heard_s = time.monotonic()
         while stop is None or not stop.is_set():
             items = subscription.receive()
@@ -146,6 +217,29 @@ def subscribe(
                 heard_s = time.monotonic()
             elif idle_s is not None and time.monotonic() - heard_s >= idle_s:
                 return
+
+
+async def subscribe_async(
+    address: str,
+    streams: Sequence[str] | None = None,
+    *,
+    mend: bool = True,
+    latest: bool = False,
+) -> AsyncIterator[Item]:
+    """As `subscribe`, for asyncio; it ends when its task is cancelled or the loop is left.
+
+    The socket is read in a thread. While the caller is busy, messages wait in ZeroMQ's queue.
+    """
+    with Subscription(address, streams, mend=mend, latest=latest) as subscription:
+        while True:
+            reading = asyncio.ensure_future(asyncio.to_thread(subscription.receive))
+            try:
+                items = await asyncio.shield(reading)
+            except asyncio.CancelledError:
+                await reading  # the thread must let go of the socket before it is closed
+                raise
+            for item in items:
+                yield item
 
 
 def require_address(address: str) -> None:

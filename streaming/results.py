@@ -126,13 +126,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
-    """The publisher lives. `last_seq`: the last sequence number sent for each stream."""
+    """The publisher lives. `last_seq`: the last sequence number sent for each stream.
+
+    `replay`: where missed messages can be asked for; empty when nothing is kept.
+    """
 
     schema: str = SCHEMA
     epoch: int
     seq: int
     last_seq: dict[str, int]
     published_unix_ns: int
+    replay: str = ""
 
 
 Message = Result | Event | Health | Heartbeat

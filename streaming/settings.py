@@ -155,11 +155,17 @@ class PipelineSettings(Settings, frozen=True, kw_only=True):
 
 
 class OutputSettings(Settings, frozen=True, kw_only=True):
-    """Where messages go. `publish`: a ZeroMQ address, empty for none; `file`: JSON lines."""
+    """Where messages go. `publish`: a ZeroMQ address, empty for none; `file`: JSON lines.
+
+    `replay_s`, `replay_mb`: how long and how much is kept for subscribers that missed something;
+    0 seconds closes the replay port.
+    """
 
     publish: str = "tcp://127.0.0.1:7100"
     file: str = ""
     heartbeat_ms: Positive = 1000.0
+    replay_s: NonNegative = 600.0
+    replay_mb: Positive = 64.0
 
 
 class AttuneSettings(Settings, frozen=True, kw_only=True):

@@ -102,10 +102,14 @@ def parse_json_line(line: bytes) -> tuple[bytes, bytes]:
 
 
 class Sequencer:
-    """Numbers the messages of one publisher run. `epoch`: its start, in unix nanoseconds."""
+    """Numbers the messages of one publisher run. `epoch`: its start, in unix nanoseconds.
 
-    def __init__(self, epoch: int) -> None:
+    `replay`: the address of the replay port, for heartbeats to tell.
+    """
+
+    def __init__(self, epoch: int, replay: str = "") -> None:
         self.epoch = epoch
+        self._replay = replay
         self._last_seq: dict[str, int] = {}
         self._beats = 0
 
@@ -126,6 +130,7 @@ class Sequencer:
             seq=self._beats,
             last_seq=dict(self._last_seq),
             published_unix_ns=published_unix_ns,
+            replay=self._replay,
         )
 
 

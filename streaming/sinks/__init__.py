@@ -4,6 +4,15 @@ from streaming.sinks.base import Sink
 from streaming.sinks.jsonl import JsonlSink
 from streaming.sinks.memory import MemorySink
 from streaming.sinks.publisher import Publisher
+from streaming.sinks.replay import ReplayServer, open_replay
 from streaming.sinks.zeromq import ZmqPublisher
 
-__all__ = ["JsonlSink", "MemorySink", "Publisher", "Sink", "ZmqPublisher"]
+__all__ = [
+    "JsonlSink",
+    "MemorySink",
+    "Publisher",
+    "ReplayServer",
+    "Sink",
+    "ZmqPublisher",
+    "open_replay",
+]

@@ -15,6 +15,7 @@ from streaming.clock import NS_PER_MS
 from streaming.errors import SinkError
 from streaming.results import Event, Health, Result
 from streaming.sinks.base import Sink
+from streaming.sinks.replay import ReplayServer
 from streaming.wire import Sequencer, encode
 
 
@@ -30,7 +31,8 @@ class Publisher:
     ) -> None:
         self._sinks = list(sinks)
         self._unix_ns = unix_ns
-        self._sequencer = Sequencer(unix_ns())
+        replay = next((sink.address for sink in sinks if isinstance(sink, ReplayServer)), "")
+        self._sequencer = Sequencer(unix_ns(), replay)
         self._every_ns = round(heartbeat_ms * NS_PER_MS)
         self._next_beat_ns: int | None = None
         self._closed = False
@@ -69,7 +71,7 @@ class Publisher:
         if self._closed:
             return
         self._closed = True
-        everyone = self.sinks
+        everyone = self.sinks[::-1]  # the replay port last: the final heartbeat may show a hole
         try:
             self._send_heartbeat()
         finally:

@@ -11,6 +11,7 @@ import errno
 import ipaddress
 import re
 import socket as sockets
+from collections.abc import Mapping
 from contextlib import suppress
 
 import zmq
@@ -31,6 +32,32 @@ _TCP = re.compile(r"tcp://(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:\[\]]+):(?P<port>\d{1,
 _IPC = re.compile(r"ipc://(?P<path>.+)")
 
 
+class BoundSocket:
+    """A socket of a context of its own, bound to `address`; `address` says what was bound."""
+
+    def __init__(
+        self, kind: zmq.SocketType, address: str, options: Mapping[zmq.SocketOption, int]
+    ) -> None:
+        require_bindable(address)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        _CONTEXTS.add(self._context)
+        self.socket = self._context.socket(kind)
+        for option, value in {**options, zmq.IPV6: int("[" in address)}.items():
+            self.socket.setsockopt(option, value)
+        try:
+            self.socket.bind(address)
+        except zmq.ZMQError as error:
+            self.close(0)
+            raise _cannot_bind(address, error.errno or 0, error.strerror or str(error)) from None
+        self.address = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def close(self, linger_ms: int) -> None:
+        """Wait at most `linger_ms` for what was sent to go out, and free the address."""
+        self.socket.close(linger_ms)
+        self._context.term()
+        _CONTEXTS.discard(self._context)
+
+
 class ZmqPublisher:
     """Binds `address`: `tcp://127.0.0.1:7100`, or port `*` for a free one; or `ipc:///path`.
 
@@ -40,15 +67,10 @@ class ZmqPublisher:
     live = True
 
     def __init__(self, address: str) -> None:
-        require_bindable(address)
         self._closed = False
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        _CONTEXTS.add(self._context)
-        self._socket = self._context.socket(zmq.PUB)
-        self._socket.setsockopt(zmq.SNDHWM, SEND_HIGH_WATER_MARK)
-        self._socket.setsockopt(zmq.IPV6, int("[" in address))
-        self._bind(address)
-        self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self._bound = BoundSocket(zmq.PUB, address, {zmq.SNDHWM: SEND_HIGH_WATER_MARK})
+        self._socket = self._bound.socket
+        self.address = self._bound.address
 
     def send(self, topic: bytes, payload: bytes) -> None:
         """Hand one message to every subscriber of its topic."""
@@ -65,19 +87,7 @@ class ZmqPublisher:
         """Wait, at most `LINGER_MS`, for what was sent to go out, and free the address."""
         if not self._closed:
             self._closed = True
-            self._let_go(LINGER_MS)
-
-    def _bind(self, address: str) -> None:
-        try:
-            self._socket.bind(address)
-        except zmq.ZMQError as error:
-            self._let_go(0)
-            raise _cannot_bind(address, error.errno or 0, error.strerror or str(error)) from None
-
-    def _let_go(self, linger_ms: int) -> None:
-        self._socket.close(linger_ms)
-        self._context.term()
-        _CONTEXTS.discard(self._context)
+            self._bound.close(LINGER_MS)
 
 
 def require_bindable(address: str) -> None:

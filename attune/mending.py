@@ -1,0 +1,83 @@
+"""Fetching what was missed, from a publisher's replay port.
+
+Invariant: of a hole's numbers each comes back once, in order: as frames, or within a `Hole` that
+says it is gone for good (no longer kept, or the port did not answer in time).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import msgspec
+import zmq
+
+from streaming.holes import Hole
+from streaming.replay import Frames, LatestReply, LatestRequest, ReplayReply, ReplayRequest, Reply
+
+PATIENCE_S = 2.0
+
+_ENCODER = msgspec.json.Encoder()
+_REPLY: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+
+
+class Mender:
+    """A connection to one replay port."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str) -> None:
+        self.address = address
+        self._socket = context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.IPV6, int("[" in address))
+        self._socket.connect(address)
+        self._id = 0
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close(0)
+
+    def mend(self, hole: Hole) -> Iterator[Frames | Hole]:
+        """The messages of `hole`, and holes for those that nobody has any more."""
+        at = hole.first
+        while at <= hole.last:
+            asked = ReplayRequest(
+                stream=hole.stream, epoch=hole.epoch, first=at, last=hole.last, id=self._next_id()
+            )
+            reply, frames = self._ask(asked)
+            if not isinstance(reply, ReplayReply) or reply.first is None or reply.last is None:
+                break
+            if at < reply.first:
+                yield msgspec.structs.replace(hole, first=at, last=reply.first - 1)
+            yield from frames
+            at = reply.last + 1
+            if not reply.more:
+                break
+        if at <= hole.last:
+            yield msgspec.structs.replace(hole, first=at)
+
+    def latest(self, streams: list[str] | None) -> tuple[int, dict[str, int], list[Frames]] | None:
+        """Epoch, last numbers and state messages; None when the port did not answer."""
+        reply, frames = self._ask(LatestRequest(streams=streams, id=self._next_id()))
+        if not isinstance(reply, LatestReply):
+            return None
+        return reply.epoch, reply.last_seq, frames
+
+    def _next_id(self) -> int:
+        self._id += 1
+        return self._id
+
+    def _ask(self, request: ReplayRequest | LatestRequest) -> tuple[Reply | None, list[Frames]]:
+        """The reply to `request`; answers to earlier requests that gave up are passed over."""
+        self._socket.send(_ENCODER.encode(request))
+        until_s = time.monotonic() + PATIENCE_S
+        while (left_ms := round((until_s - time.monotonic()) * 1000)) > 0:
+            if not self._socket.poll(left_ms):
+                break
+            header, *parts = self._socket.recv_multipart()
+            try:
+                reply = _REPLY.decode(header)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            if reply.id == request.id and len(parts) % 2 == 0:
+                return reply, list(zip(parts[::2], parts[1::2], strict=True))
+        return None, []

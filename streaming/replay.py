@@ -1,0 +1,226 @@
+"""Replay: what was published lately, kept so that a subscriber can mend a hole or join late.
+
+The Clone pattern of the ZeroMQ guide (chapter 5), with replay of a range instead of giving up.
+Pure: bytes in, bytes out, `now_ns` as input. Invariants: what is kept of a stream is a run of
+consecutive numbers of one epoch that ends with the latest; the ring never holds more than
+`max_bytes`, nor anything older than `span_ns`; one reply never exceeds `REPLY_BYTES` by more than
+one message, however much is asked for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from streaming.results import SCHEMA
+
+REPLY_BYTES = 1_000_000
+REQUEST_BYTES = 4_096
+
+Frames = tuple[bytes, bytes]
+Seq = Annotated[int, Meta(ge=1)]
+
+
+class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, tag="replay"):
+    """Asks for the messages `first` to `last` of a stream. `id` comes back in the reply."""
+
+    stream: str
+    epoch: int
+    first: Seq
+    last: Seq
+    id: int = 0
+
+
+class LatestRequest(msgspec.Struct, frozen=True, kw_only=True, tag="latest"):
+    """Asks for the present state of `streams` (None: all): last result, events still open."""
+
+    streams: Annotated[list[str], Meta(max_length=256)] | None = None
+    id: int = 0
+
+
+class ReplayReply(msgspec.Struct, frozen=True, kw_only=True, tag="replay"):
+    """Heads the messages `first` to `last`; both None when none of them is kept.
+
+    `more`: ask again from `last + 1` on, for the rest did not fit into one reply.
+    """
+
+    stream: str
+    epoch: int
+    first: int | None
+    last: int | None
+    more: bool = False
+    id: int = 0
+    schema: str = SCHEMA
+
+
+class LatestReply(msgspec.Struct, frozen=True, kw_only=True, tag="latest"):
+    """Heads the present state; `last_seq` says up to which number of each stream it goes."""
+
+    epoch: int
+    last_seq: dict[str, int]
+    id: int = 0
+    schema: str = SCHEMA
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
+    """The request was not understood or cannot be served; `reason` is one line."""
+
+    reason: str
+    id: int = 0
+    schema: str = SCHEMA
+
+
+Request = ReplayRequest | LatestRequest
+Reply = ReplayReply | LatestReply | Refusal
+
+_REQUEST: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_ENCODER = msgspec.json.Encoder()
+
+
+class _Head(msgspec.Struct):
+    """What the ring has to know of a message."""
+
+    type: str
+    epoch: int
+    seq: int
+    stream: str = ""
+    id: str = ""
+    phase: str = ""
+
+
+_HEAD: msgspec.json.Decoder[_Head] = msgspec.json.Decoder(_Head)
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    seq: int
+    at_ns: int
+    frames: Frames
+
+    @property
+    def size(self) -> int:
+        return len(self.frames[0]) + len(self.frames[1])
+
+
+class _Stream:
+    """One stream's run of messages and its state."""
+
+    def __init__(self) -> None:
+        self.kept: deque[_Kept] = deque()
+        self.last_seq = 0
+        self.result: Frames | None = None
+        self.open_events: dict[str, Frames] = {}
+
+    def state(self) -> list[Frames]:
+        """The last result, then the latest word on every event that is still open."""
+        return [*([self.result] if self.result else []), *self.open_events.values()]
+
+
+class Ring:
+    """The latest messages of all streams, within bounds of age and size."""
+
+    def __init__(self, *, span_ns: int, max_bytes: int) -> None:
+        self._span_ns, self._max_bytes = span_ns, max_bytes
+        self._streams: dict[str, _Stream] = {}
+        self._order: deque[str] = deque()  # which stream each kept message belongs to, oldest first
+        self._bytes = 0
+        self._epoch = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Payload and topic bytes held."""
+        return self._bytes
+
+    def add(self, topic: bytes, payload: bytes, now_ns: int) -> None:
+        """Keep one message, in the order of publication. Heartbeats are passed over."""
+        head = _HEAD.decode(payload)
+        if not head.stream:
+            return
+        if head.epoch != self._epoch:
+            self._clear(head.epoch)
+        stream = self._streams.setdefault(head.stream, _Stream())
+        kept = _Kept(head.seq, now_ns, (topic, payload))
+        stream.kept.append(kept)
+        stream.last_seq = head.seq
+        self._note(stream, head, kept.frames)
+        self._order.append(head.stream)
+        self._bytes += kept.size
+        self._expire(now_ns)
+
+    def answer(self, request: bytes) -> list[bytes]:
+        """The frames of the reply: a header, then topic and payload of each message."""
+        try:
+            asked = _REQUEST.decode(request[: REQUEST_BYTES + 1])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return [
+                _ENCODER.encode(Refusal(reason=f"expected a replay or latest request: {error}"))
+            ]
+        if isinstance(asked, LatestRequest):
+            return self._latest(asked)
+        return self._replay(asked)
+
+    def _replay(self, asked: ReplayRequest) -> list[bytes]:
+        if asked.epoch != self._epoch:
+            reason = f"expected epoch {self._epoch}, got {asked.epoch}: that run is over"
+            return [_ENCODER.encode(Refusal(reason=reason, id=asked.id))]
+        stream = self._streams.get(asked.stream)
+        chosen, more = _between(stream, asked.first, asked.last) if stream else ([], False)
+        header = ReplayReply(
+            stream=asked.stream,
+            epoch=self._epoch,
+            first=chosen[0].seq if chosen else None,
+            last=chosen[-1].seq if chosen else None,
+            more=more,
+            id=asked.id,
+        )
+        return [_ENCODER.encode(header), *(part for kept in chosen for part in kept.frames)]
+
+    def _latest(self, asked: LatestRequest) -> list[bytes]:
+        wanted = self._streams if asked.streams is None else set(asked.streams)
+        chosen = {name: stream for name, stream in self._streams.items() if name in wanted}
+        header = LatestReply(
+            epoch=self._epoch,
+            last_seq={name: stream.last_seq for name, stream in chosen.items()},
+            id=asked.id,
+        )
+        frames = (part for stream in chosen.values() for f in stream.state() for part in f)
+        return [_ENCODER.encode(header), *frames]
+
+    def _note(self, stream: _Stream, head: _Head, frames: Frames) -> None:
+        if head.type == "result":
+            stream.result = frames
+        elif head.type == "event":
+            stream.open_events.pop(head.id, None)
+            if head.phase != "end":
+                stream.open_events[head.id] = frames
+
+    def _expire(self, now_ns: int) -> None:
+        while self._order:
+            oldest = self._streams[self._order[0]].kept[0]
+            if oldest.at_ns >= now_ns - self._span_ns and self._bytes <= self._max_bytes:
+                return
+            self._streams[self._order.popleft()].kept.popleft()
+            self._bytes -= oldest.size
+
+    def _clear(self, epoch: int) -> None:
+        self._streams.clear()
+        self._order.clear()
+        self._bytes, self._epoch = 0, epoch
+
+
+def _between(stream: _Stream, first: int, last: int) -> tuple[list[_Kept], bool]:
+    """What is kept of `first` to `last`, cut at `REPLY_BYTES`; whether more is kept of it."""
+    if not stream.kept:
+        return [], False
+    oldest = stream.kept[0].seq
+    begin, end = max(first, oldest) - oldest, min(last, stream.last_seq) - oldest
+    chosen: list[_Kept] = []
+    size = 0
+    for i in range(begin, end + 1):
+        if size >= REPLY_BYTES:
+            return chosen, True
+        chosen.append(stream.kept[i])
+        size += chosen[-1].size
+    return chosen, False

@@ -1,0 +1,249 @@
+"""Mending over real sockets: what the filter of a subscriber lost comes back from the ring."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+import pytest
+import zmq
+
+from attune.client import Delivery, Subscription, subscribe_async
+from streaming.health import Health, HealthKind
+from streaming.holes import Hole
+from streaming.results import Heartbeat
+from streaming.sinks import Publisher, ReplayServer, ZmqPublisher, open_replay
+from streaming.wire import decode, encode
+
+
+def note(stream: str = "cam") -> Health:
+    return Health(stream=stream, kind=HealthKind.GAP, t_ns=0, detail="x" * 500)
+
+
+class Lossy(ZmqPublisher):
+    """Does not send the messages whose number is in `lost`, as an overflowing queue would."""
+
+    lost: frozenset[int] = frozenset()
+
+    def send(self, topic, payload):
+        message = decode(topic, payload)
+        if isinstance(message, Heartbeat) or message.seq not in self.lost:
+            super().send(topic, payload)
+
+
+class Setup:
+    def __init__(self, address: str, lost=(), **ring) -> None:
+        self.sink = Lossy(address)
+        self.sink.lost = frozenset(lost)
+        self.server = open_replay(address, **{"span_s": 600, "max_bytes": 10**7, **ring})
+        self.publisher = Publisher([self.server, self.sink], heartbeat_ms=1)
+
+    def attach(self, subscription: Subscription) -> list:
+        limit_s = time.monotonic() + 20
+        items = []
+        while not items:
+            self.publisher.beat(time.monotonic_ns())
+            items = subscription.receive(10)
+            assert time.monotonic() < limit_s
+        while came := subscription.receive(100):
+            items += came
+        return items
+
+
+@pytest.fixture(params=["ipc", "tcp"])
+def address(request, tmp_path):
+    if request.param == "ipc":
+        return f"ipc://{tmp_path}/attune"
+    with zmq.Context() as context, context.socket(zmq.PUB) as probe:
+        port = probe.bind_to_random_port("tcp://127.0.0.1")
+    return f"tcp://127.0.0.1:{port}"
+
+
+def seen(items):
+    return [
+        (i.message.seq, i.origin) if isinstance(i, Delivery) else (i.first, i.last)
+        for i in items
+        if not (isinstance(i, Delivery) and isinstance(i.message, Heartbeat))
+    ]
+
+
+def drain(subscription):
+    items = []
+    while came := subscription.receive(500):
+        items += came
+    return items
+
+
+def test_a_hole_is_mended_in_its_place(address):
+    # sent     1 2 3 4 5 6 + heartbeat
+    # came     1 . . 4 5 .
+    # told     1 2 3 4 5 6, once each and in order
+    setup = Setup(address, lost=(2, 3, 6))
+    with Subscription(address) as subscription:
+        setup.attach(subscription)
+        for _ in range(6):
+            setup.publisher.publish(note())
+        setup.publisher.beat(time.monotonic_ns() + 10**9)
+        items = drain(subscription)
+    setup.publisher.close()
+    assert seen(items) == [
+        (1, "live"), (2, "mended"), (3, "mended"), (4, "live"), (5, "live"), (6, "mended")
+    ]  # fmt: skip
+
+
+def test_what_the_ring_has_let_go_is_said_to_be_gone(address):
+    # ring     holds the last three messages only
+    # came     1 . . . . 6
+    # told     1 [2..3 gone] 4 5 6
+    size = sum(map(len, encode(note()))) + 40
+    setup = Setup(address, lost=(2, 3, 4, 5), max_bytes=3 * size)
+    with Subscription(address) as subscription:
+        setup.attach(subscription)
+        for _ in range(6):
+            setup.publisher.publish(note())
+        items = drain(subscription)
+    setup.publisher.close()
+    assert seen(items) == [(1, "live"), (2, 3), (4, "mended"), (5, "mended"), (6, "live")]
+
+
+def test_without_a_replay_port_or_without_mending_a_hole_stays_a_hole(address):
+    setup = Setup(address, lost=(2,))
+    with Subscription(address, mend=False) as subscription:
+        setup.attach(subscription)
+        for _ in range(3):
+            setup.publisher.publish(note())
+        items = drain(subscription)
+    setup.publisher.close()
+    assert seen(items) == [(1, "live"), (2, 2), (3, "live")]
+    assert next(i for i in items if isinstance(i, Hole)).count == 1
+
+
+def test_a_dead_replay_port_costs_the_hole_and_no_more(address, monkeypatch):
+    monkeypatch.setattr("attune.mending.PATIENCE_S", 0.2)
+    setup = Setup(address, lost=(2,))
+    with Subscription(address) as subscription:
+        setup.attach(subscription)
+        setup.server.close()
+        setup.publisher._leave_out(setup.server)
+        for _ in range(3):
+            setup.publisher.publish(note())
+        items = drain(subscription)
+    setup.publisher.close()
+    assert seen(items) == [(1, "live"), (2, 2), (3, "live")]
+
+
+def test_who_joins_late_can_begin_with_how_things_stand(address):
+    setup = Setup(address)
+    for stream in ("cam", "cam", "desk"):
+        setup.publisher.publish(note(stream))
+    opened = Health(stream="cam", kind=HealthKind.GAP, t_ns=0)
+    with Subscription(address, ["cam"], latest=True) as subscription:
+        setup.attach(subscription)
+        setup.publisher.publish(opened)
+        items = drain(subscription)
+    setup.publisher.close()
+    assert seen(items) == [(3, "live")]  # health is no state; numbers go on without a hole
+
+
+def test_a_plain_req_socket_is_served(address):
+    setup = Setup(address)
+    setup.publisher.publish(note())
+    with zmq.Context() as context, context.socket(zmq.REQ) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.connect(setup.server.address)
+        epoch = setup.publisher.epoch
+        asked = {"type": "replay", "stream": "cam", "epoch": epoch, "first": 1, "last": 1}
+        socket.send(json.dumps(asked).encode())
+        assert socket.poll(5000)
+        header, topic, payload = socket.recv_multipart()
+    setup.publisher.close()
+    assert json.loads(header)["last"] == 1
+    assert decode(topic, payload).seq == 1
+
+
+def test_a_request_that_is_too_long_cuts_its_own_connection_only(address):
+    setup = Setup(address)
+    setup.publisher.publish(note())
+    with (
+        zmq.Context() as context,
+        context.socket(zmq.DEALER) as rude,
+        context.socket(zmq.REQ) as polite,
+    ):
+        for socket in (rude, polite):
+            socket.setsockopt(zmq.LINGER, 0)
+            socket.connect(setup.server.address)
+        rude.send(b"x" * 1_000_000)
+        polite.send(b'{"type":"latest"}')
+        assert polite.poll(5000)
+        assert json.loads(polite.recv_multipart()[0])["last_seq"] == {"cam": 1}
+        assert not rude.poll(200)
+    setup.publisher.close()
+
+
+def test_the_next_port_is_used_when_it_is_free_and_another_when_it_is_not():
+    with zmq.Context() as context, context.socket(zmq.PUB) as taken:
+        port = taken.bind_to_random_port("tcp://127.0.0.1")
+        server = open_replay(f"tcp://127.0.0.1:{port - 1}", span_s=1, max_bytes=1)
+        assert server.address != f"tcp://127.0.0.1:{port}"
+        server.close()
+    server = open_replay(f"tcp://127.0.0.1:{port - 1}", span_s=1, max_bytes=1)
+    assert server.address == f"tcp://127.0.0.1:{port}"
+    server.close()
+
+
+def test_asyncio(address):
+    setup = Setup(address, lost=(2,))
+
+    async def read() -> list:
+        items = []
+        async for item in subscribe_async(address):
+            items.append(item)
+            if len(items) == 1:
+                for _ in range(3):
+                    setup.publisher.publish(note())
+            if seen(items) and seen(items)[-1] == (3, "live"):
+                return items
+        return items
+
+    async def beats() -> None:
+        while True:
+            setup.publisher.beat(time.monotonic_ns())
+            await asyncio.sleep(0.01)
+
+    async def main() -> list:
+        beating = asyncio.create_task(beats())
+        try:
+            return await asyncio.wait_for(read(), 20)
+        finally:
+            beating.cancel()
+
+    items = asyncio.run(main())
+    setup.publisher.close()
+    assert seen(items)[-3:] == [(1, "live"), (2, "mended"), (3, "live")]
+
+
+def test_isolation_the_server_does_not_wait_for_peers_that_take_nothing(address):
+    setup = Setup(address)
+    for _ in range(2000):
+        setup.publisher.publish(note())
+    asked = json.dumps({"type": "replay", "stream": "cam", "epoch": setup.publisher.epoch,
+                        "first": 1, "last": 2000}).encode()  # fmt: skip
+    with zmq.Context() as context, context.socket(zmq.DEALER) as stuck:
+        stuck.setsockopt(zmq.LINGER, 0)
+        stuck.setsockopt(zmq.RCVHWM, 1)
+        stuck.connect(setup.server.address)
+        for _ in range(300):
+            stuck.send(asked)
+        with context.socket(zmq.REQ) as other:
+            other.setsockopt(zmq.LINGER, 0)
+            other.connect(setup.server.address)
+            other.send(b'{"type":"latest"}')
+            assert other.poll(10_000)
+    setup.publisher.close()
+
+
+def test_a_server_can_be_closed_twice(address):
+    server = ReplayServer(address)
+    server.close()
+    server.close()
