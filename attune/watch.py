@@ -64,7 +64,7 @@ def watch(
     """
     stop = stop or threading.Event()
     streams = None if stream is None else [stream]
-    with Subscription(address, streams) as subscription, _signals_set(stop):
+    with Subscription(address, streams, latest=not as_json) as subscription, _signals_set(stop):
         try:
             with _watcher(address, as_json, console, stop) as watcher:
                 _pump(subscription, address, watcher, _Goal(until_ended, count), stop)
