@@ -13,11 +13,17 @@ from torch import Tensor
 
 from models import weights
 from models.errors import RecipeError, TrainingError
+from models.threads import limit_threads
 from models.train.engine import train
 from models.train.recipe import Recipe, parse, read_recipe, to_yaml
 from tests.tiny_task import TinyTask
 
 TINY = Recipe(task="tiny", model="net", epochs=3, batch=32, learning_rate=1e-2, average=0.9)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> None:
+    limit_threads(1)
 
 
 def changed(**keys: Any) -> Recipe:
@@ -202,5 +208,3 @@ def test_a_bad_recipe_is_refused_by_key(key: str, value: object, complaint: str)
 def test_a_number_without_a_point_is_a_number(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(to_yaml(TINY).replace("0.01", "1e-2"))
     assert read_recipe(tmp_path / "r.yaml") == TINY
-
-
