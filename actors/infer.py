@@ -8,23 +8,32 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from actors.messages import Cargo, Scored, StreamEnded, WindowReady
 from actors.translate import SPEECH_AT, prediction, window_input
-from models.types import Scores
+from models.types import Scores, WindowInput
 from streaming.clock import NS_PER_MS, Clock
 from streaming.results import Timing
 from streaming.windows import ClosedBy
 
-if TYPE_CHECKING:
-    from models.analyser import Analyser
+
+class Scorer(Protocol):
+    """What `InferStage` asks of an analyser, or of what stands in its place."""
+
+    revision: str
+
+    def step(self, windows: Sequence[WindowInput]) -> list[Scores]:
+        """Score one window of each given stream."""
+
+    def forget(self, stream: str) -> None:
+        """Drop the memory of a stream."""
 
 
 class InferStage:
     """The analyser behind the stages' seam, and the memory that spans windows."""
 
-    def __init__(self, analyser: Analyser, clock: Clock) -> None:
+    def __init__(self, analyser: Scorer, clock: Clock) -> None:
         self._analyser = analyser
         self._clock = clock
         self._speech: dict[str, deque[tuple[int, bool]]] = {}

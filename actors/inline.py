@@ -9,12 +9,11 @@ from __future__ import annotations
 import threading
 
 from actors.align import AlignStage
-from actors.infer import InferStage
+from actors.infer import InferStage, Scorer
 from actors.ingest import Ingest
 from actors.messages import Cargo
 from actors.publish import PublishStage
 from actors.report import Report, cpu_seconds
-from models.analyser import Analyser
 from streaming.clock import NS_PER_S, Clock, SystemClock
 from streaming.mailbox import Mailbox
 from streaming.settings import AttuneSettings
@@ -31,7 +30,7 @@ class InlinePipeline:
     def __init__(
         self,
         settings: AttuneSettings,
-        analyser: Analyser,
+        analyser: Scorer,
         sinks: list[Sink],
         clock: Clock | None = None,
     ) -> None:
