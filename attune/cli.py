@@ -119,12 +119,47 @@ def watch(
     until_ended: Annotated[
         bool, typer.Option("--until-ended", help="Stop when every stream seen has ended.")
     ] = False,
+    keys: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keys made by attune keys client.")
+    ] = None,
 ) -> None:
     """Show what a running Attune publishes, and any hole in it."""
     from attune.watch import watch as run_watch
 
-    code = run_watch(address, stream=stream, as_json=as_json, count=count, until_ended=until_ended)
+    code = run_watch(
+        address, stream=stream, as_json=as_json, count=count, until_ended=until_ended, keys=keys
+    )
     raise typer.Exit(code or 0)
+
+
+keys_app = typer.Typer(help="Make CURVE keys, for publishing beyond this machine.")
+app.add_typer(keys_app, name="keys", no_args_is_help=True)
+
+
+@keys_app.command("server")
+def keys_server(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the keys go.")],
+) -> None:
+    """Make a publisher's keys; give the folder as output.keys."""
+    from streaming.keys import make_server_keys
+
+    make_server_keys(folder)
+    typer.echo(f"keys in {folder}; publish with --set output.keys={folder}")
+
+
+@keys_app.command("client")
+def keys_client(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the keys go.")],
+    server: Annotated[Path, typer.Option(metavar="DIR", help="The publisher's folder.")],
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Whom the keys are for.", show_default=True)
+    ] = "client",
+) -> None:
+    """Make a subscriber's keys, and let it in at that publisher."""
+    from streaming.keys import make_client_keys
+
+    make_client_keys(server, folder, name)
+    typer.echo(f"keys in {folder}, let in as {name}; subscribe with attune watch --keys {folder}")
 
 
 @app.command()
@@ -215,6 +250,49 @@ def explain(
         output=output,
         as_json=as_json,
         assignments=set_ or [],
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def evaluate(
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="text, speech, faces, events, mosi or clips.")
+    ],
+    data: Annotated[
+        Path, typer.Option(metavar="PATH", help="A labelled file or folder; docs/evaluation.md.")
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME_OR_FOLDER", help="Repeat for trainings with other seeds."),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Or all; default: test, else valid, else all."),
+    ] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="Instead of by its content.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="NAME_OR_FOLDER", help="Compare: paired bootstrap.")
+    ] = None,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples; 0 for no intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """Measure models on labelled data: figures by their standard names, with intervals."""
+    from attune.evaluate import run_evaluation
+
+    code = run_evaluation(
+        task,
+        data=data,
+        models=model or [],
+        split=split,
+        form=form,
+        baseline=baseline,
+        resamples=bootstrap,
+        seed=seed,
+        as_json=as_json,
     )
     raise typer.Exit(code)
 

@@ -8,7 +8,7 @@ bootstrap", chapter 13. Invariant: the same seed gives the same answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def _defined(values: np.ndarray) -> np.ndarray:
 
 
 def intervals(
-    figures: dict[str, Figure],
+    figures: Mapping[str, Figure],
     n: int,
     groups: np.ndarray | None = None,
     *,

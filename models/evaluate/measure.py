@@ -33,9 +33,11 @@ class Report:
     undefined: dict[str, str]
     resampled: dict[str, Any]
     abstained: float
+    distribution: dict[str, int]
     groups: dict[str, dict[str, Any]]
     excluded: dict[str, int]
     notes: tuple[str, ...]
+    trained_on: bool
     seeds: dict[str, Any] = field(default_factory=dict)
     baseline: dict[str, Any] = field(default_factory=dict)
 
@@ -76,8 +78,9 @@ def report(
         metrics=values, confidence=spans, undefined=undefined,
         resampled=_resampling(sheet, clusters, bootstrap),
         abstained=float(np.mean([a.abstained.mean() for a in answers.values()])),
+        distribution=next(iter(answers.values())).distribution,
         groups=_groups(sheet, figures, clusters, bootstrap),
-        excluded=sheet.excluded, notes=sheet.notes,
+        excluded=sheet.excluded, notes=sheet.notes, trained_on=sheet.trained_on,
         seeds=_seeds(answers, everything) if len(answers) > 1 else {},
         baseline=_compared(sheet, defined, baseline, clusters, bootstrap) if baseline else {},
     )  # fmt: skip
@@ -115,11 +118,13 @@ def _intervals(
 ) -> dict[str, tuple[float, float] | None]:
     if not options.resamples or not figures:
         return {}
-    inside = {name: (lambda at, f=figure: f(rows[at])) for name, figure in figures.items()}
+    inside = {name: _within(figure, rows) for name, figure in figures.items()}
     here = usable(None if clusters is None else clusters[rows])
-    return intervals(
-        inside, len(rows), here, resamples=options.resamples, seed=options.seed
-    )  # fmt: skip
+    return intervals(inside, len(rows), here, resamples=options.resamples, seed=options.seed)
+
+
+def _within(figure: Figure, rows: np.ndarray) -> Figure:
+    return lambda at: figure(rows[at])
 
 
 def _resampling(sheet: Sheet, clusters: np.ndarray | None, options: Bootstrap) -> dict[str, Any]:

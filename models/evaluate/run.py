@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from models.errors import ChoiceError
 from models.evaluate.measure import Bootstrap, Report, report
 from models.evaluate.predictors import open_predictor
 from models.evaluate.sheet import Asked, Sheet
 
-TASKS = ("text", "speech", "faces", "events", "mosi")
+TASKS = ("text", "speech", "faces", "events", "mosi", "clips")
+Open = Callable[[str | None], tuple[str, Any]]  # a model's name -> its name and its predictor
 
 
 def sheets(task: str, path: Path, asked: Asked) -> list[Sheet]:
@@ -30,15 +32,21 @@ def evaluate(
     path: Path,
     asked: Asked,
     *,
-    models: Sequence[str | None] = (None,),
+    models: Sequence[str] = (),
     baseline: str | None = None,
     bootstrap: Bootstrap | None = None,
+    opener: Open | None = None,
 ) -> list[Report]:
-    """Reports of `models`, taken as trainings of one model when there are several."""
-    opened = dict(open_predictor(task, name) for name in models or (None,))
-    against = open_predictor(task, baseline) if baseline is not None else None
+    """Reports of `models`, taken as trainings of one model when there are several.
+
+    opener: where predictors come from, if not from models/predictors.
+    """
+    opener = opener or (lambda name: open_predictor(task, name))
+    wanted = sheets(task, path, asked)
+    opened = dict(opener(name) for name in (models or (None,)))
+    against = opener(baseline) if baseline is not None else None
     reports = []
-    for sheet in sheets(task, path, asked):
+    for sheet in wanted:
         answers = {name: sheet.answer(model) for name, model in opened.items()}
         other = (against[0], sheet.answer(against[1])) if against else None
         reports.append(report(sheet, answers, bootstrap or Bootstrap(), other))

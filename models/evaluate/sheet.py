@@ -27,11 +27,14 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """figures: name -> function of row numbers. abstained: bool (n,), "not enough evidence"."""
+    """figures: name -> function of row numbers. abstained: bool (n,), "not enough evidence".
+
+    distribution: how often each class was named, where that tells something of its own.
+    """
 
     figures: dict[str, Figure]
     abstained: np.ndarray
-    guesses: dict[str, Any] = field(default_factory=dict)
+    distribution: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

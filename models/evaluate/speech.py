@@ -64,7 +64,7 @@ def read(path: Path, asked: Asked) -> Sheet:
     return Sheet(
         task="speech", path=file, form="manifest", n=len(rows), split=chosen.split,
         described=chosen.described,
-        classes=tuple(name for name, any_ in zip(SPEECH, keep.any(0), strict=True) if any_),
+        classes=tuple(SPEECH[i] for i in np.flatnonzero(keep.any(0))),
         answer=lambda model: _answer(model, file, rows, labels, keep, asked),
         by=_columns(rows, corpora[at], speakers),
         clusters=speakers if all(speakers) else None, cluster="speaker",

@@ -30,7 +30,6 @@ from models.evaluate.text_formats import (
 )
 from models.evaluate.text_formats import (
     LANGUAGE,
-    MELD_SENTIMENTS,
     Rows,
     read_rows,
     recognise,
@@ -213,18 +212,15 @@ def named(shares: np.ndarray, at: float) -> np.ndarray:
     return (known >= at) | ((known == known.max(1, keepdims=True)) & (known > 0))
 
 
-def _meld(
-    model: Any, emotions: np.ndarray, sentiment: np.ndarray, rows: Rows
-) -> dict[str, Figure]:
+def _meld(model: Any, emotions: np.ndarray, said: np.ndarray, rows: Rows) -> dict[str, Figure]:
     assert rows.groups is not None and rows.polarity is not None
     if hasattr(model, "polarity"):  # a model may know better than its score where neutral ends
-        three = checked(model.polarity(emotions, sentiment), len(sentiment), 3, "text")
+        three = checked(model.polarity(emotions, said), len(said), 3, "text")
         three_figures = classification(three, rows.polarity, prefix="sentiment_")
     else:
-        guess = np.select([np.isnan(sentiment), sentiment < -NEUTRAL_BELOW,
-                           sentiment > NEUTRAL_BELOW], [metrics.ABSTAINED, 0, 2], 1)  # fmt: skip
+        where = [np.isnan(said), said < -NEUTRAL_BELOW, said > NEUTRAL_BELOW]
+        guess = np.select(where, [metrics.ABSTAINED, 0, 2], 1)
         three_figures = _named_classes(guess, rows.polarity, "sentiment_")
-    assert len(MELD_SENTIMENTS) == 3
     return classification(emotions, rows.groups.argmax(1)) | three_figures
 
 

@@ -3,7 +3,7 @@
 | format | a line | labels |
 |---|---|---|
 | goemotions | text, tab, comma-separated label numbers, tab, id | 28 emotions, several a row |
-| meld | CSV with Utterance, Emotion, Sentiment, Dialogue_ID, Utterance_ID | 7 emotions, 3 sentiments |
+| meld | CSV with Utterance, Emotion, Sentiment, Dialogue_ID, Utterance_ID | 7 and 3 classes |
 | sst2 | text, tab, 0 or 1 | 2 sentiments |
 | chnsenticorp | text, tab, negative or positive | 2 sentiments |
 | custrev | 0 or 1, space, text | 2 sentiments |
@@ -26,7 +26,7 @@ from models.types import EMOTIONS
 FORMATS = ("goemotions", "meld", "sst2", "chnsenticorp", "custrev", "sst5")
 LANGUAGE = {"chnsenticorp": "zh"}
 # The order of the corpus' own label file; used where none lies beside the data.
-GOEMOTIONS_LABELS = tuple(sorted(set(GOEMOTIONS_TO_EMOTION) - {"neutral"})) + ("neutral",)
+GOEMOTIONS_LABELS = (*sorted(set(GOEMOTIONS_TO_EMOTION) - {"neutral"}), "neutral")
 MELD_SENTIMENTS = ("negative", "neutral", "positive")
 _POLARITY = {"0": 0, "1": 1, "negative": 0, "positive": 1}
 _DIGIT_FIRST = re.compile(r"^([0-4])[ \t](.*)$", re.DOTALL)
