@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from streaming.errors import AttuneError
+from streaming.keys import ServerKeys, read_server_keys
 from streaming.settings import OutputSettings
 from streaming.sinks import JsonlSink, ReplayServer, Sink, ZmqPublisher, open_replay
 
@@ -14,13 +17,14 @@ def open_sinks(output: OutputSettings, also_publish: tuple[str, ...] = ()) -> li
 
     The replay port comes first: what is published can be asked for again at once.
     """
+    keys = read_server_keys(Path(output.keys)) if output.keys else None
     sinks: list[Sink] = []
     try:
         for address in filter(None, (output.publish, *also_publish)):
-            publisher = ZmqPublisher(address)
+            publisher = ZmqPublisher(address, keys)
             sinks.append(publisher)
             if address == output.publish and output.replay_s:
-                sinks.insert(0, _replay(output, publisher.address))
+                sinks.insert(0, _replay(output, publisher.address, keys))
         if output.file:
             sinks.append(JsonlSink(output.file))
     except AttuneError:
@@ -30,6 +34,6 @@ def open_sinks(output: OutputSettings, also_publish: tuple[str, ...] = ()) -> li
     return sinks
 
 
-def _replay(output: OutputSettings, published: str) -> ReplayServer:
+def _replay(output: OutputSettings, published: str, keys: ServerKeys | None) -> ReplayServer:
     max_bytes = round(output.replay_mb * BYTES_PER_MB)
-    return open_replay(published, span_s=output.replay_s, max_bytes=max_bytes)
+    return open_replay(published, span_s=output.replay_s, max_bytes=max_bytes, keys=keys)

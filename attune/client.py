@@ -12,14 +12,16 @@ import re
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 import zmq
 
-from attune.mending import Mender
+from attune.mending import Mender, use_keys
 from streaming.errors import UsageError, WireError
 from streaming.holes import Hole, HoleDetector, NewEpoch
+from streaming.keys import read_client_keys
 from streaming.results import Heartbeat, Message
 from streaming.wire import HEARTBEAT_TOPIC, decode
 
@@ -69,7 +71,8 @@ class Subscription:
     """A connection to one publisher. Use as a context manager; `receive` never blocks for long.
 
     `mend`: fetch what was missed. `latest`: begin with the last result of every stream and the
-    events that are open.
+    events that are open. `keys`: folder with this subscriber's CURVE keys, where the publisher
+    asks for them.
     """
 
     def __init__(
@@ -79,8 +82,11 @@ class Subscription:
         *,
         mend: bool = True,
         latest: bool = False,
+        keys: Path | str | None = None,
     ) -> None:
         require_address(address)
+        self._address = address
+        self._keys = None if keys is None else read_client_keys(Path(keys))
         self._streams = None if streams is None else frozenset(map(_require_stream, streams))
         self._detector = HoleDetector()
         self._mend, self._latest_wanted = mend, latest
@@ -93,6 +99,7 @@ class Subscription:
         self._socket.setsockopt(zmq.IPV6, int("[" in address))
         for prefix in _prefixes(streams):
             self._socket.setsockopt(zmq.SUBSCRIBE, prefix)
+        use_keys(self._socket, self._keys)
         self._connect(address)
 
     def __enter__(self) -> Subscription:
@@ -155,10 +162,11 @@ class Subscription:
     def _know_replay(self, address: str) -> None:
         if not (self._mend or self._latest_wanted) or not address:
             return
+        address = beside(self._address, address)
         if self._mender is None or self._mender.address != address:
             if self._mender is not None:
                 self._mender.close()
-            self._mender = Mender(self._context, address)
+            self._mender = Mender(self._context, address, self._keys)
 
     def _state(self) -> list[Item]:
         """How things stood when this subscriber joined; live messages up to there are repeats."""
@@ -200,15 +208,16 @@ def subscribe(
     *,
     mend: bool = True,
     latest: bool = False,
+    keys: Path | str | None = None,
     stop: threading.Event | None = None,
     idle_s: float | None = None,
 ) -> Iterator[Item]:
     """Every message of `streams` (None: all) as it comes, heartbeats and holes among them.
 
-    `mend` and `latest` as in `Subscription`. Ends when `stop` is set, or when nothing at all came
-    for `idle_s` seconds.
+    `mend`, `latest` and `keys` as in `Subscription`. Ends when `stop` is set, or when nothing at
+    all came for `idle_s` seconds.
     """
-    with Subscription(address, streams, mend=mend, latest=latest) as subscription:
+    with Subscription(address, streams, mend=mend, latest=latest, keys=keys) as subscription:
         heard_s = time.monotonic()
         while stop is None or not stop.is_set():
             items = subscription.receive()
@@ -225,12 +234,13 @@ async def subscribe_async(
     *,
     mend: bool = True,
     latest: bool = False,
+    keys: Path | str | None = None,
 ) -> AsyncIterator[Item]:
     """As `subscribe`, for asyncio; it ends when its task is cancelled or the loop is left.
 
     The socket is read in a thread. While the caller is busy, messages wait in ZeroMQ's queue.
     """
-    with Subscription(address, streams, mend=mend, latest=latest) as subscription:
+    with Subscription(address, streams, mend=mend, latest=latest, keys=keys) as subscription:
         while True:
             reading = asyncio.ensure_future(asyncio.to_thread(subscription.receive))
             try:
@@ -240,6 +250,19 @@ async def subscribe_async(
                 raise
             for item in items:
                 yield item
+
+
+def beside(address: str, told: str) -> str:
+    """The place `told` by the publisher at `address`, on the host by which that was reached.
+
+    A publisher that serves all interfaces, or stands behind a gateway, cannot know that name.
+
+    >>> beside("tcp://camera.lan:7100", "tcp://0.0.0.0:7101")
+    'tcp://camera.lan:7101'
+    """
+    if not (address.startswith("tcp://") and told.startswith("tcp://")):
+        return told
+    return f"{address.rpartition(':')[0]}:{told.rpartition(':')[2]}"
 
 
 def require_address(address: str) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import zmq
 
 from streaming.holes import Hole
+from streaming.keys import ClientKeys
 from streaming.replay import Frames, LatestReply, LatestRequest, ReplayReply, ReplayRequest, Reply
 
 PATIENCE_S = 2.0
@@ -21,14 +22,28 @@ _ENCODER = msgspec.json.Encoder()
 _REPLY: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
 
 
+def use_keys(socket: zmq.Socket[bytes], keys: ClientKeys | None) -> None:
+    """Have a socket that will connect prove who it is, and talk to that publisher only."""
+    if keys is not None:
+        socket.curve_publickey = keys.pair.public
+        socket.curve_secretkey = keys.pair.secret
+        socket.curve_serverkey = keys.server
+
+
 class Mender:
     """A connection to one replay port."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        address: str,
+        keys: ClientKeys | None = None,
+    ) -> None:
         self.address = address
         self._socket = context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.IPV6, int("[" in address))
+        use_keys(self._socket, keys)
         self._socket.connect(address)
         self._id = 0
 

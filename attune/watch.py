@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from rich.console import Console
@@ -54,6 +55,7 @@ def watch(
     as_json: bool = False,
     until_ended: bool = False,
     count: int | None = None,
+    keys: Path | None = None,
     console: Console | None = None,
     stop: threading.Event | None = None,
 ) -> int:
@@ -64,7 +66,10 @@ def watch(
     """
     stop = stop or threading.Event()
     streams = None if stream is None else [stream]
-    with Subscription(address, streams, latest=not as_json) as subscription, _signals_set(stop):
+    with (
+        Subscription(address, streams, latest=not as_json, keys=keys) as subscription,
+        _signals_set(stop),
+    ):
         try:
             with _watcher(address, as_json, console, stop) as watcher:
                 _pump(subscription, address, watcher, _Goal(until_ended, count), stop)

@@ -15,6 +15,7 @@ import zmq
 
 from streaming.clock import NS_PER_S
 from streaming.errors import SinkError
+from streaming.keys import ServerKeys
 from streaming.replay import REQUEST_BYTES, Ring
 from streaming.sinks.base import require_open
 from streaming.sinks.zeromq import BoundSocket
@@ -34,6 +35,7 @@ class ReplayServer:
         *,
         span_s: float = 600.0,
         max_bytes: int = 64_000_000,
+        keys: ServerKeys | None = None,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._ring = Ring(span_ns=round(span_s * NS_PER_S), max_bytes=max_bytes)
@@ -41,7 +43,7 @@ class ReplayServer:
         self._now_ns = monotonic_ns
         self._stop = threading.Event()
         options = {zmq.MAXMSGSIZE: REQUEST_BYTES, zmq.SNDHWM: 100, zmq.ROUTER_MANDATORY: 1}
-        self._bound = BoundSocket(zmq.ROUTER, address, options)
+        self._bound = BoundSocket(zmq.ROUTER, address, options, keys)
         self.address = self._bound.address
         self._thread = threading.Thread(target=self._serve, daemon=True, name="replay")
         self._thread.start()
@@ -79,15 +81,21 @@ class ReplayServer:
             return  # the peer has gone, or does not take its replies
 
 
-def open_replay(address: str, *, span_s: float, max_bytes: int) -> ReplayServer:
+def open_replay(
+    address: str, *, span_s: float, max_bytes: int, keys: ServerKeys | None = None
+) -> ReplayServer:
     """The replay port that belongs to the publisher at `address`: the next port or path.
 
     When that port is taken, any free one of the same host: heartbeats say where it is.
     """
+
+    def at(place: str) -> ReplayServer:
+        return ReplayServer(place, span_s=span_s, max_bytes=max_bytes, keys=keys)
+
     if address.startswith("ipc://"):
-        return ReplayServer(f"{address}-replay", span_s=span_s, max_bytes=max_bytes)
+        return at(f"{address}-replay")
     host, _, port = address.rpartition(":")
     try:
-        return ReplayServer(f"{host}:{int(port) + 1}", span_s=span_s, max_bytes=max_bytes)
+        return at(f"{host}:{int(port) + 1}")
     except SinkError:
-        return ReplayServer(f"{host}:*", span_s=span_s, max_bytes=max_bytes)
+        return at(f"{host}:*")

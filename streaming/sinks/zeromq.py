@@ -2,7 +2,7 @@
 
 Invariants: `send` never waits. A subscriber that falls behind loses messages for itself alone, and
 sees so from the hole in `seq`. `close` lets what connected subscribers were sent go out, for at
-most `LINGER_MS`. Only loopback and ipc addresses are bound, for nothing is encrypted yet.
+most `LINGER_MS`. An address that other hosts can reach is bound with CURVE keys only.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 import zmq
+from zmq.auth.thread import ThreadAuthenticator
 
 from streaming.errors import SinkError
+from streaming.keys import AllowList, ServerKeys
 from streaming.sinks.base import require_open
 
 # Messages kept for each subscriber that is slow. At about 1.3 kB and eight messages a second from
@@ -33,17 +35,28 @@ _IPC = re.compile(r"ipc://(?P<path>.+)")
 
 
 class BoundSocket:
-    """A socket of a context of its own, bound to `address`; `address` says what was bound."""
+    """A socket of a context of its own, bound to `address`; `address` says what was bound.
+
+    With `keys` only the clients on their list get in, encrypted; `refused` counts the others.
+    """
 
     def __init__(
-        self, kind: zmq.SocketType, address: str, options: Mapping[zmq.SocketOption, int]
+        self,
+        kind: zmq.SocketType,
+        address: str,
+        options: Mapping[zmq.SocketOption, int],
+        keys: ServerKeys | None = None,
     ) -> None:
-        require_bindable(address)
+        require_bindable(address, encrypted=keys is not None)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         _CONTEXTS.add(self._context)
+        self._authenticator: ThreadAuthenticator | None = None
+        self._guests = AllowList(keys.allowed) if keys is not None else None
         self.socket = self._context.socket(kind)
         for option, value in {**options, zmq.IPV6: int("[" in address)}.items():
             self.socket.setsockopt(option, value)
+        if keys is not None:
+            self._guard(keys)
         try:
             self.socket.bind(address)
         except zmq.ZMQError as error:
@@ -51,24 +64,39 @@ class BoundSocket:
             raise _cannot_bind(address, error.errno or 0, error.strerror or str(error)) from None
         self.address = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
+    @property
+    def refused(self) -> int:
+        """How many connections were turned away for their key."""
+        return self._guests.refused if self._guests is not None else 0
+
     def close(self, linger_ms: int) -> None:
         """Wait at most `linger_ms` for what was sent to go out, and free the address."""
         self.socket.close(linger_ms)
+        if self._authenticator is not None:
+            self._authenticator.stop()
         self._context.term()
         _CONTEXTS.discard(self._context)
+
+    def _guard(self, keys: ServerKeys) -> None:
+        self._authenticator = ThreadAuthenticator(self._context)
+        self._authenticator.start()
+        self._authenticator.configure_curve_callback("*", self._guests)
+        self.socket.curve_publickey = keys.pair.public
+        self.socket.curve_secretkey = keys.pair.secret
+        self.socket.curve_server = True
 
 
 class ZmqPublisher:
     """Binds `address`: `tcp://127.0.0.1:7100`, or port `*` for a free one; or `ipc:///path`.
 
-    `address` says afterwards what was bound.
+    `address` says afterwards what was bound. With `keys` other addresses may be bound, too.
     """
 
     live = True
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, keys: ServerKeys | None = None) -> None:
         self._closed = False
-        self._bound = BoundSocket(zmq.PUB, address, {zmq.SNDHWM: SEND_HIGH_WATER_MARK})
+        self._bound = BoundSocket(zmq.PUB, address, {zmq.SNDHWM: SEND_HIGH_WATER_MARK}, keys)
         self._socket = self._bound.socket
         self.address = self._bound.address
 
@@ -90,8 +118,8 @@ class ZmqPublisher:
             self._bound.close(LINGER_MS)
 
 
-def require_bindable(address: str) -> None:
-    """Refuse an address that is malformed, public, or already served, before ZeroMQ sees it."""
+def require_bindable(address: str, *, encrypted: bool = False) -> None:
+    """Refuse an address that is malformed, public and not encrypted, or already served."""
     if ipc := _IPC.fullmatch(address):
         _require_free_ipc(address, ipc["path"])
         return
@@ -101,10 +129,10 @@ def require_bindable(address: str) -> None:
             f"cannot publish on {address!r}: expected an address like tcp://127.0.0.1:7100"
             " or ipc:///tmp/attune"
         )
-    if not _is_loopback(tcp["host"].strip("[]")):
+    if not encrypted and not _is_loopback(tcp["host"].strip("[]")):
         raise SinkError(
-            f"cannot publish on {address}: it can be reached from other hosts and nothing is"
-            " encrypted yet (CURVE keys come later): bind tcp://127.0.0.1:7100 or ipc:///path"
+            f"cannot publish on {address} without keys: other hosts can reach it. Make keys with"
+            " attune keys server DIR and give output.keys=DIR, or bind tcp://127.0.0.1:7100"
         )
 
 

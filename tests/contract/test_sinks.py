@@ -190,7 +190,7 @@ def test_dash_is_standard_output_and_a_closed_pipe_is_told():
      "tcp://example.org:7100"],
 )  # fmt: skip
 def test_a_public_address_is_refused(address):
-    with pytest.raises(SinkError, match=r"CURVE keys come later.*127\.0\.0\.1"):
+    with pytest.raises(SinkError, match=r"without keys.*attune keys server.*127\.0\.0\.1"):
         ZmqPublisher(address)
 
 
