@@ -59,6 +59,13 @@ SPEECH_TO_EMOTION = {
     "surprised": "surprise",
 }
 
+# ESC-10 (Piczak 2015), as its manifest spells the labels; "other" is what is none of them.
+SOUNDS = (
+    "dogbark", "rain", "seawaves", "babycry", "clocktick",
+    "personsneeze", "helicopter", "chainsaw", "rooster", "firecrackling",
+)  # fmt: skip
+SOUND_OTHER = "other"
+
 MELD_TO_EMOTION = {
     "neutral": "neutral",
     "joy": "happiness",
