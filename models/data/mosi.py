@@ -53,12 +53,18 @@ class Segments:
             self.video[chosen], self.segment[chosen], self.split[chosen],
         )  # fmt: skip
 
-    def part(self, name: str) -> Segments:
-        """The part "train", "valid" or "test"."""
+    def rows(self, name: str) -> np.ndarray:
+        """Which rows are of the part "train", "valid" or "test"; bool (N,)."""
         own = np.array([held_out(video) for video in self.video], bool)
         train = self.split == "train"
-        chosen = {"train": train & ~own, "test": train & own, "valid": self.split == "valid"}
-        return self.take(chosen[name])
+        chosen: np.ndarray = {
+            "train": train & ~own, "test": train & own, "valid": self.split == "valid",
+        }[name]  # fmt: skip
+        return chosen
+
+    def part(self, name: str) -> Segments:
+        """The part "train", "valid" or "test"."""
+        return self.take(self.rows(name))
 
     def videos(self) -> list[np.ndarray]:
         """Row numbers of each video, in the order in which they were said."""

@@ -25,7 +25,8 @@ class Context(StepFusion):
     def __init__(
         self, widths: Mapping[str, int], *, inner: str = "gated", memory: int = 16, **options: Any
     ) -> None:
-        own = {key: options.pop(key) for key in ("width", "classes", "dropout") if key in options}
+        shared = ("width", "classes", "dropout")
+        own: dict[str, Any] = {key: options.pop(key) for key in shared if key in options}
         super().__init__(widths, **own)
         if inner not in WITHIN:
             raise InputError(f"inner: expected one of {', '.join(WITHIN)}, got {inner!r}")
