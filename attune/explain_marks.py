@@ -136,7 +136,7 @@ def curve(values: np.ndarray, label: str, height: int = 70) -> str:
 
 def svg(body: str, height: int, label: str, *, stretch: bool = False) -> str:
     """A picture 600 units wide; `label` is what is read out in its place."""
-    how = ' preserveAspectRatio="none" style="height:{}px"'.format(height) if stretch else ""
+    how = f' preserveAspectRatio="none" style="height:{height}px"' if stretch else ""
     return (
         f'<svg viewBox="0 0 600 {height}" role="img" aria-label="{escape(label)}"{how}>{body}</svg>'
     )

@@ -179,9 +179,14 @@ def _hertz(share: np.ndarray) -> list[float]:
 def _target(name: str, part: Attribution, body: str) -> str:
     what = "sentiment" if name == "sentiment" else f"probability of {name}"
     return (
-        f"<h3>{what}: {number(part.output)} <small>({number(part.baseline_output)} without; the "
+        f"<h3>{what}: {_value(name, part.output)} "
+        f"<small>({_value(name, part.baseline_output)} without; the "
         f"shares sum to {number(part.change + part.gap)})</small></h3>{body}"
     )
+
+
+def _value(name: str, value: float) -> str:
+    return number(value) if name == "sentiment" else f"{value:.2f}"
 
 
 def _method(explanation: Explanation, revision: str) -> str:

@@ -16,7 +16,7 @@ from streaming.errors import AttuneError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_UP, _DOWN = ("#%02x%02x%02x" % colour for colour in (RAISES, LOWERS))
+_UP, _DOWN = ("#{:02x}{:02x}{:02x}".format(*colour) for colour in (RAISES, LOWERS))
 _WORDS = 24  # the strongest; more do not fit
 
 
@@ -98,8 +98,12 @@ def _overlay(axes: Axes, shares: np.ndarray, extent: Any) -> None:
     top = float(np.quantile(np.abs(shares), 0.995)) or 1.0
     colours = np.where(shares[..., None] > 0, RAISES, LOWERS) / 255
     pixels = np.dstack([colours, np.clip(np.abs(shares) / top, 0, 1) * 0.8])
-    origin = "upper" if extent is None else "lower"
-    axes.imshow(pixels, aspect="auto" if extent else "equal", origin=origin, extent=extent)
+    axes.imshow(
+        pixels,
+        aspect="auto" if extent else "equal",
+        origin="upper" if extent is None else "lower",
+        extent=extent,
+    )
 
 
 def _bars(axes: Axes, names: list[str], values: list[float]) -> None:

@@ -26,10 +26,12 @@ svg .dot{fill:var(--dot)}svg .plain{fill:var(--plain)}
 svg .raises{fill:var(--raises)}svg .lowers{fill:var(--lowers)}
 .said{font-size:1.25rem;line-height:2;margin:4px 0}
 mark{color:inherit;border-radius:5px;padding:3px 4px}
-.top{list-style:none;display:flex;flex-wrap:wrap;gap:4px 18px;padding:0;margin:6px 0;font-size:.9rem}
-.faces{display:flex;flex-wrap:wrap;gap:8px}.faces span{position:relative;display:block;width:112px}
-.faces img{display:block;width:112px;height:112px;border-radius:6px}
-.over{position:absolute;inset:0}
+.top{list-style:none;display:flex;flex-wrap:wrap;gap:4px 18px;padding:0;
+margin:6px 0;font-size:.9rem}
+.faces{display:flex;flex-wrap:wrap;gap:8px}
+.faces span{position:relative;display:block;width:calc(12.5% - 7px);min-width:70px}
+.faces img{display:block;width:100%;aspect-ratio:1;border-radius:6px}
+.faces .over,.spectrum .over{position:absolute;inset:0 0 auto 0}
 .faces i{display:block;text-align:center;font-style:normal;font-size:.8rem;color:var(--soft)}
 .spectrum{position:relative;height:170px;border:1px solid var(--line);border-radius:6px;
 overflow:hidden;background:repeating-linear-gradient(45deg,var(--line) 0 4px,transparent 4px 10px)}

@@ -54,7 +54,9 @@ def require_captum() -> None:
         ) from None
 
 
-def integrate(score: Score, x: Tensor, baseline: Tensor) -> Attribution:
+def integrate(
+    score: Score, x: Tensor, baseline: Tensor, most_steps: int = MOST_STEPS
+) -> Attribution:
     """Attribute `score` at `x` against `baseline`, both float32 (1, ...).
 
     score: (S, ...) -> (S,), each row by itself. Gauss-Legendre quadrature, four times the steps
@@ -69,6 +71,6 @@ def integrate(score: Score, x: Tensor, baseline: Tensor) -> Attribution:
     while True:
         shares = method.attribute(x, baseline, n_steps=steps, internal_batch_size=_ROWS)
         found = Attribution(shares[0].detach().cpu().numpy(), output, without, steps)
-        if abs(found.gap) <= TOLERANCE * max(abs(found.change), FLAT) or steps >= MOST_STEPS:
+        if abs(found.gap) <= TOLERANCE * max(abs(found.change), FLAT) or steps >= most_steps:
             return found
         steps *= 4

@@ -86,6 +86,13 @@ class Recorder:
             self._on_found()
 
 
+def heard(window: WindowInput) -> tuple[HopVoice, ...]:
+    """The hops of a fresh stream's first window that hold speech."""
+    jobs = Jobs()
+    StreamState().take(window, SileroVad(), jobs)
+    return tuple(_voice(job) for job in jobs.voices)
+
+
 def _covered(jobs: Jobs, window: WindowInput) -> Jobs:
     """The jobs that this window or a later one may need."""
     return Jobs(

@@ -16,14 +16,14 @@ from torch.nn.functional import pad
 from models.errors import ExplainError
 from models.explain.material import HopFaces, HopVoice
 from models.explain.subwords import WordSpan, embeddings, encode_embedded, hidden, tokenise
-from models.features import CONTEXT_T, MELS, PEAK_FLOOR, scale
+from models.features import CONTEXT_T, MELS, scale
 from models.network import TOKEN_D, Network
 from models.types import EMOTIONS, MODALITIES, Text
 
 SENTIMENT = "sentiment"
 TARGETS = (SENTIMENT, *EMOTIONS)
 QUIET = float(scale(np.array(-12.0)))  # what the feature scale gives for silence
-BLUR_PX = 8.0  # standard deviation; an eighth of a 48 px face is about an eye
+BLUR_PX = 8.0  # standard deviation; a sixth of a 48 px face, about an eye
 FRAME_MS = 10
 
 
@@ -134,6 +134,12 @@ class Voice(Sense):
             line[at : at + len(part)] += part
         return line
 
+    @property
+    def places(self) -> np.ndarray:
+        """int (sum of frames,): where on the time line each frame of `x` lies."""
+        spans = zip(self._at, self._lengths, strict=True)
+        return np.concatenate([np.arange(at, at + length) for at, length in spans])
+
     def picture(self) -> np.ndarray:
         """float32 (T, 64): the frames on the same time line, NaN where no speech was encoded."""
         line = np.full((self.length, MELS), np.nan, np.float32)
@@ -171,9 +177,3 @@ class Words(Sense):
         return np.array(
             [by_piece[word.text, list(word.columns)].sum() for word in self.words], np.float32
         )
-
-
-__all__ = [
-    "BLUR_PX", "PEAK_FLOOR", "QUIET", "SENTIMENT", "TARGETS", "Faces", "Sense", "Voice", "Words",
-    "blurred", "check_target",
-]  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.errors import ExplainError
-from models.explain.gradients import Attribution, integrate, require_captum
+from models.explain.gradients import MOST_STEPS, Attribution, integrate, require_captum
 from models.explain.material import Material
 from models.explain.senses import (
     FRAME_MS,
@@ -90,9 +90,9 @@ def senses_of(network: Network, material: Material) -> dict[str, Sense]:
     return senses
 
 
-def attribute(sense: Sense, target: str) -> Attribution:
+def attribute(sense: Sense, target: str, most_steps: int = MOST_STEPS) -> Attribution:
     """Integrated gradients of one modality's own score, folded into the shape that is shown."""
-    found = integrate(lambda x: sense.score(x, target), sense.x, sense.baseline)
+    found = integrate(lambda x: sense.score(x, target), sense.x, sense.baseline, most_steps)
     return replace(found, shares=sense.fold(found.shares))
 
 
