@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from actors.messages import Packets, decode, encode
@@ -18,6 +19,7 @@ from streaming.settings import ModelSettings, WindowSettings
 
 if TYPE_CHECKING:
     from models.analyser import Analyser
+    from models.encoders.external import External
 
 HOP_NS = 500_000_000
 
@@ -41,14 +43,30 @@ def warm_aligner() -> None:
     aligner.poll(None)
 
 
+def open_encoders(settings: ModelSettings) -> list[External]:
+    """The encoders from outside that the settings ask for."""
+    from models.encoders.external import ExternalSpec, load
+
+    found = []
+    for key, modality in (("text", "text"), ("faces", "video")):
+        asked = getattr(settings, key)
+        if asked is not None:
+            try:
+                found.append(load(ExternalSpec(modality=modality, **msgspec.structs.asdict(asked))))
+            except ModelError as error:
+                raise UsageError(f"model.{key}: {error}") from None
+    return found
+
+
 def load_analyser(settings: ModelSettings) -> Analyser:
     """The analyser, on one thread for each process, having scored one made-up window."""
     from models.analyser import Analyser
     from models.threads import limit_threads
 
     limit_threads()
+    external = open_encoders(settings)
     try:
-        analyser = Analyser.load(settings.path or None, device=settings.device)
+        analyser = Analyser.load(settings.path or None, device=settings.device, external=external)
     except ModelError as error:
         raise UsageError(f"model.path: {error}") from None
     rng = np.random.default_rng(0)

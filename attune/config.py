@@ -15,7 +15,7 @@ import msgspec
 import yaml
 
 from streaming.errors import UsageError
-from streaming.settings import AttuneSettings, MediaSettings, TextSettings
+from streaming.settings import AttuneSettings, EncoderSettings, MediaSettings, TextSettings
 
 _UNKNOWN = re.compile(r"contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<path>[^`]*)`)?")
 
@@ -163,12 +163,24 @@ def _absolute(found: AttuneSettings) -> AttuneSettings:
         output = msgspec.structs.replace(output, file=str(Path(output.file).absolute()))
     if model.path:
         model = msgspec.structs.replace(model, path=str(Path(model.path).absolute()))
+    model = msgspec.structs.replace(
+        model, text=_absolute_encoder(model.text), faces=_absolute_encoder(model.faces)
+    )
     vision = found.vision
     if vision.detector != "haar":
         vision = msgspec.structs.replace(vision, detector=str(Path(vision.detector).absolute()))
     return msgspec.structs.replace(
         found, streams=streams, output=output, model=model, vision=vision
     )
+
+
+def _absolute_encoder(encoder: EncoderSettings | None) -> EncoderSettings | None:
+    """Files made absolute; a name on the Hub stays a name."""
+    if encoder is None:
+        return None
+    paths = {key: getattr(encoder, key) for key in ("huggingface", "onnx", "head")}
+    found = {key: str(Path(p).absolute()) for key, p in paths.items() if p and Path(p).exists()}
+    return msgspec.structs.replace(encoder, **found)
 
 
 def _absolute_source(source: Any) -> Any:

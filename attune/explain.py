@@ -42,6 +42,10 @@ def run_explain(
     )  # fmt: skip
     if not (math.isfinite(at_s) and at_s >= 0):
         raise UsageError(f"--at {at_s:g}: expected seconds from the start of the stream")
+    if settings.model.text or settings.model.faces:
+        raise UsageError(
+            "explain knows Attune's own encoders only; leave out model.text and .faces"
+        )
     write = _writer(output)
     _check_target(target)
     recorder = _run_to(settings, at_s)

@@ -15,6 +15,9 @@ import torch
 from torch import Tensor
 
 from models import weights
+from models.encoders.external import External
+from models.encoders.plug import plug
+from models.encoders.plug import revision as revised
 from models.encoders.text import collate
 from models.errors import InputError
 from models.fusion import Fused, Opinions, shapley
@@ -33,18 +36,30 @@ class Analyser:
         self.sentiment_prior = float(network.fusion.prior)
         self._device = device
         self._network = network.to(device).eval()
+        self._collate = getattr(network.text, "collate", collate)
         self._vad = SileroVad()
         self._streams: dict[str, StreamState] = {}
 
     @classmethod
-    def load(cls, path: Path | str | None = None, *, device: str = "auto") -> Analyser:
-        """Read weights from a folder; `None` stands for those shipped in `models/weights`."""
+    def load(
+        cls,
+        path: Path | str | None = None,
+        *,
+        device: str = "auto",
+        external: Sequence[External] = (),
+    ) -> Analyser:
+        """Read weights from a folder; `None` stands for those shipped in `models/weights`.
+
+        external: encoders from outside that take the place of ours.
+        """
         folder = weights.SHIPPED if path is None else Path(path)
         network = weights.fold_batch_norm(Network.load(folder))
         network.faces.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        plug(network, external)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(network, weights.revision(folder), torch.device(device))
+        revision = revised(weights.revision(folder), external)
+        return cls(network, revision, torch.device(device))
 
     def forget(self, stream: str) -> None:
         """Drop the memory of a stream that ended or restarts; unknown names are fine."""
@@ -90,7 +105,7 @@ class Analyser:
             job.hop.voice = token
 
     def _encode_texts(self, jobs: list[TextJob]) -> None:
-        rows, grams = collate([job.text.text for job in jobs])
+        rows, grams = self._collate([job.text.text for job in jobs])
         known = (rows > 0).any(1).tolist()  # a text without a single word or sign says nothing
         tokens = self._network.text(rows.to(self._device), grams.to(self._device))
         for job, token, holds in zip(jobs, tokens, known, strict=True):

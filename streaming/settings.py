@@ -124,11 +124,24 @@ class VisionSettings(Settings, frozen=True, kw_only=True):
     min_face_share: Annotated[float, Meta(gt=0, le=1)] = 0.08
 
 
+class EncoderSettings(Settings, frozen=True, kw_only=True):
+    """An encoder from outside, in the place of ours: `huggingface` (folder or name) or `onnx`
+    (description). `labels`: the model's label -> one of our emotions, or null to leave it out."""
+
+    huggingface: str = ""
+    onnx: str = ""
+    allow_download: bool = False
+    labels: dict[str, str | None] = {}
+    head: str = ""
+
+
 class ModelSettings(Settings, frozen=True, kw_only=True):
-    """Which weights (empty: the shipped ones) and where they run."""
+    """Which weights (empty: the shipped ones), where they run, and encoders from outside."""
 
     path: str = ""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    text: EncoderSettings | None = None
+    faces: EncoderSettings | None = None
 
 
 class EventSettings(Settings, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from models.errors import ChoiceError
+from models.predictors.external import is_external, open_external
 
 MODULES = {
     name: f"models.predictors.{name}" for name in ("text", "speech", "faces", "events", "mosi")
@@ -35,11 +36,13 @@ def names(task: str) -> list[str]:
 
 def open_predictor(task: str, name: str | None) -> tuple[str, Any]:
     """The name of a predictor and the predictor; None stands for the default."""
+    if name is not None and is_external(name):
+        return name, open_external(task, name)
     module, known = module_of(task), names(task)
     chosen = known[0] if name is None else name
     if chosen not in known and not Path(chosen).is_dir():
         raise ChoiceError(
             f"no model {chosen!r} for {task}; there are {', '.join(known)}, "
-            "or give the folder of weights of a training"
+            "or give the folder of weights of a training, hf:PATH or onnx:DESCRIPTION"
         )
     return chosen, module.load(chosen)
