@@ -49,7 +49,7 @@ class _Text:
     def predict(
         self, texts: Sequence[str], dialogue: Sequence[Sequence[int]] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Texts -> (B, 7) probabilities over EMOTIONS, (B,) sentiment; earlier turns are not read."""
+        """Texts -> emotions (B, 7) and sentiment (B,); earlier turns are left unread."""
         found = [self._encoder.encode(list(part)) for part in _parts(texts)]
         shares = [f.logits.exp().numpy() for f in found if f.logits is not None]
         said = [f.sentiment.numpy() for f in found]
