@@ -20,6 +20,7 @@ from models.labels import SOUNDS
 
 FORMATS = ("manifest",)
 BATCH = 16
+FOLDS_SEEN = ("1", "2", "3", "4")  # of ESC-10; the shipped weights are trained on them
 
 
 def read(path: Path, asked: Asked) -> Sheet:
@@ -44,6 +45,7 @@ def read(path: Path, asked: Asked) -> Sheet:
         answer=lambda model: _answer(model, file, rows, labels, len(classes), asked),
         by={"fold": np.array([r.fields["fold"] for r in rows])} if "fold" in rows[0].fields else {},
         clusters=recordings, cluster="recording",
+        trained_on=chosen.trained or any(r.fields.get("fold") in FOLDS_SEEN for r in rows),
     )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def read(path: Path, asked: Asked) -> Sheet:
             f"accuracy_majority: the {(strict >= 0).sum()} faces with a strict majority, "
             "as in the FER+ paper; everything else: most votes, all faces",
         ),
-        trained_on=chosen.split == "train",
+        trained_on=chosen.trained,
     )  # fmt: skip
 
 

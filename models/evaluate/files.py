@@ -13,6 +13,7 @@ import numpy as np
 from models.errors import ChoiceError, DataError
 
 ALL = "all"
+HELD_OUT = "held-out"  # the part of a training split that this project trains nothing on
 _PREFERRED = (("test",), ("valid", "validation", "val", "dev"))
 
 
@@ -100,19 +101,36 @@ def read_arrays(path: Path, required: Sequence[str]) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which rows are measured: bool (N,), the split's name and a sentence that says so."""
+    """Which rows are measured: bool (N,), the split's name and a sentence that says so.
+
+    trained: whether some of them belong to a split called "train".
+    """
 
     rows: np.ndarray
     split: str
     described: str
+    trained: bool = False
 
 
-def choose(path: Path, splits: Sequence[str] | None, n: int, asked: str | None) -> Chosen:
-    """The split asked for; else "test", else "valid", else every row."""
+def choose(
+    path: Path,
+    splits: Sequence[str] | None,
+    n: int,
+    asked: str | None,
+    held_out: np.ndarray | None = None,
+) -> Chosen:
+    """The split asked for; else "test", else "valid", else every row.
+
+    held_out: bool (N,), rows of "train" that no training here sees, where the corpus has some.
+    """
+    if asked == HELD_OUT and held_out is not None and held_out.any():
+        told = f"{held_out.sum()} of {n} rows: held out of 'train' by this project, as asked"
+        return Chosen(held_out, HELD_OUT, told)
     everything = np.ones(n, bool)
+    trained = splits is not None and "train" in splits
     names = sorted(set(splits)) if splits is not None else []
     if asked == ALL:
-        return Chosen(everything, ALL, f"all {n} rows, as asked")
+        return Chosen(everything, ALL, f"all {n} rows, as asked", trained)
     if asked is not None:
         if asked not in names:
             known = ", ".join(map(repr, names)) if names else "no split at all"
@@ -122,10 +140,11 @@ def choose(path: Path, splits: Sequence[str] | None, n: int, asked: str | None) 
         found = [name for group in _PREFERRED for name in group if name in names]
         if not found:
             told = f"its splits are {', '.join(names)}" if names else "the file names no split"
-            return Chosen(everything, ALL, f"all {n} rows: {told}")
+            return Chosen(everything, ALL, f"all {n} rows: {told}", trained)
         name, why = found[0], "by the rule test, else valid, else all"
     rows = np.asarray(splits) == name
-    return Chosen(rows, name, f"{rows.sum()} of {n} rows: split {name!r}, {why}")
+    told = f"{rows.sum()} of {n} rows: split {name!r}, {why}"
+    return Chosen(rows, name, told, name == "train")
 
 
 def several_classes(path: Path, labels: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from models import metrics
 from models.bootstrap import Figure
-from models.data.mosi import REQUIRED, Segments, find, load_mosi
+from models.data.mosi import REQUIRED, Segments, find, held_out, load_mosi
 from models.errors import DataError
 from models.evaluate.files import choose, existing, read_arrays
 from models.evaluate.sheet import Answers, Asked, Sheet
@@ -48,7 +48,9 @@ def read(path: Path, asked: Asked) -> Sheet:
         )
     everything = load_mosi(file)
     splits = everything.split.tolist() if "split" in arrays else None
-    chosen = choose(file, splits, len(everything), asked.split)
+    own = np.array([held_out(video) for video in everything.video], bool)
+    own &= everything.split == "train"
+    chosen = choose(file, splits, len(everything), asked.split, own)
     segments = everything.take(chosen.rows)
     if len(segments) == 0:
         raise DataError(f"{file}: expected rows in the split, got none")
@@ -60,7 +62,7 @@ def read(path: Path, asked: Asked) -> Sheet:
         clusters=segments.video, cluster="video",
         notes=(f"{silent} utterances have audio features that are not known (NaN)",)
         if silent else (),
-        trained_on=chosen.split == "train",
+        trained_on=chosen.trained,
     )  # fmt: skip
 
 

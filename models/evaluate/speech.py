@@ -68,7 +68,7 @@ def read(path: Path, asked: Asked) -> Sheet:
         answer=lambda model: _answer(model, file, rows, labels, keep, asked),
         by=_columns(rows, corpora[at], speakers),
         clusters=speakers if all(speakers) else None, cluster="speaker",
-        notes=_notes(corpora[at], keep), trained_on=chosen.split == "train",
+        notes=_notes(corpora[at], keep), trained_on=chosen.trained,
     )  # fmt: skip
 
 

@@ -100,7 +100,7 @@ def test_faults_name_file_and_line(tmp_path: Path) -> None:
         (3, "angry", "bored", "line 3: unknown emotion 'bored'; expected one of neutral, calm"),
         (4, "2.wave", "nothing", "line 4: expected speech/nothing.wav"),
         (1, "emotion", "feeling", "emotion missing"),
-        (5, ",fear", "", "line 5: expected 5 fields"),
+        (5, ",joy", "", "line 5: expected 5 fields"),
     ):
         path.write_text(content)
         change(path, line, old, new)
