@@ -38,10 +38,15 @@ def run_training(
             raise UsageError(f"--data {data}: expected a folder, found none")
         folder = run or Path("runs") / path.stem
         if workers > 1:
-            raise UsageError("--workers: not yet")
-        if threads is not None:
-            limit_threads(threads)
-        figures = train(recipe, data, folder, cache, resume=resume, device=device)
+            from actors.training import train_on_workers  # starting Ray takes seconds
+
+            figures = train_on_workers(
+                recipe, data, folder, cache, workers=workers, resume=resume, threads=threads
+            )
+        else:
+            if threads is not None:
+                limit_threads(threads)
+            figures = train(recipe, data, folder, cache, resume=resume, device=device)
         if out is not None:
             publish(folder, out, recipe)
     except RecipeError as error:

@@ -25,10 +25,13 @@ STEPS = 5
 class TinyNet(nn.Module):
     """(B, 4) -> (B, 3)."""
 
-    def __init__(self, width: int = 16, dropout: float = 0.2) -> None:
+    def __init__(self, width: int = 16, dropout: float = 0.2, norm: bool = True) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Linear(4, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(dropout)
+            nn.Linear(4, width),
+            nn.BatchNorm1d(width) if norm else nn.Identity(),
+            nn.ReLU(),
+            nn.Dropout(dropout),
         )
         self.head = nn.Linear(width, 3)
 

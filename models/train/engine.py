@@ -11,6 +11,7 @@ not, on the same machine with the same number of threads.
 from __future__ import annotations
 
 import copy
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from models.train.tasks import build
 from models.train.workers import Group
 
 State = dict[str, Any]
+FIGURES = "figures.json"
 
 
 def train(
@@ -61,11 +63,13 @@ def train(
     if group.leads:
         (run / "recipe.yaml").write_text(to_yaml(recipe))
     training.run(run, marks)
+    group.leave()
     if not group.leads:
         return {}
     best = training.best_model()
     figures = task.finish(best)
     weights.save(best, run, task.part, figures)
+    (run / FIGURES).write_text(json.dumps(figures, indent=1) + "\n")
     return figures
 
 

@@ -23,8 +23,13 @@ TASKS = {
 
 
 def build(recipe: Recipe, data: Path, cache: Path) -> Task:
-    """The task that a recipe names."""
-    module = TASKS.get(recipe.task)
-    if module is None:
-        raise RecipeError(f"task: expected one of {', '.join(TASKS)}, got {recipe.task!r}")
-    return import_module(module).build(recipe, data, cache)
+    """The task that a recipe names: one of TASKS, or the dotted name of a module of one's own."""
+    module = TASKS.get(recipe.task, recipe.task)
+    try:
+        found = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise  # the task is there, and something that it needs is not
+        names = ", ".join(TASKS)
+        raise RecipeError(f"task: expected one of {names}, got {recipe.task!r}") from error
+    return found.build(recipe, data, cache)

@@ -71,6 +71,12 @@ class Group:
         dist.all_reduce(word)
         return float(word.item()) / self.size
 
+    def leave(self) -> None:
+        """Be alone from now on, for what the first worker does at the end may train again."""
+        if self.size > 1:
+            dist.barrier()
+            dist.destroy_process_group()
+
     def loss_of(self, task: Task, model: nn.Module) -> nn.Module:
         """A module whose output is the loss; with several workers its gradients are shared."""
         losses = _Loss(task, model)
