@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("aligner", "publish", "latency", "streams", "soak")
+NAMES = ("aligner", "dtw", "publish", "latency", "streams", "soak")
 
 
 def main() -> int:

@@ -58,8 +58,8 @@ def recall_at_k(a: np.ndarray, b: np.ndarray, partners: np.ndarray | None, k: in
         x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9) for x in (a, b)
     )
     nearest = np.argsort(-(unit_a @ unit_b.T), axis=1, kind="stable")[:, :k]
-    found: np.ndarray = np.take_along_axis(belong, nearest, 1).any(axis=1)
-    asked: np.ndarray = belong.any(axis=1)
+    found = np.take_along_axis(belong, nearest, 1).max(axis=1)
+    asked = belong.max(axis=1)
     if not asked.any():
         raise InputError("recall: expected at least one row with a partner, got none")
     return float(found[asked].sum() / asked.sum())
