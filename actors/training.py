@@ -51,7 +51,9 @@ def train_on_workers(
         "threads": threads or 1,
         **{name: str(path.resolve()) for name, path in places.items()},
     }
-    _start(workers)
+    own = not ray.is_initialized()  # else a cluster of several machines, joined by the caller
+    if own:
+        _start(workers)
     try:
         trainer = TorchTrainer(
             _work,
@@ -64,7 +66,8 @@ def train_on_workers(
     except (RuntimeError, RayError) as error:  # Ray wraps what the workers raise
         raise _cause(error) from error
     finally:
-        ray.shutdown()
+        if own:
+            ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
     figures: dict[str, Any] = json.loads((run / FIGURES).read_text())
     return figures
