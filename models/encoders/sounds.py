@@ -6,13 +6,17 @@ labelled as a whole, though the sound fills a part of them, are learnt (Kong et 
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models import features
 from models.labels import SOUNDS
 from models.pooling import AttentionPool
 
 TOKEN_D = 128
+HOP_T = 50  # frames of a hop of 0.5 s
+SILENT = -20.0  # nats; below what any microphone gives
 
 
 def _conv(c_in: int, c_out: int, kernel: int, stride: tuple[int, int]) -> nn.Sequential:
@@ -59,3 +63,33 @@ class SoundEncoder(nn.Module):
     def logits(self, pooled: Tensor) -> Tensor:
         """(B, D) -> (B, 11)."""
         return self.head(self.dropout(pooled)) / self.temperature
+
+    def of_clips(self, frames: Tensor) -> Tensor:
+        """(B, hops, 74, 64) -> (B, 11)."""
+        tokens = self(frames.flatten(0, 1)).view(*frames.shape[:2], -1)
+        return self.logits(self.pool(tokens, tokens.new_ones(tokens.shape[:2], dtype=torch.bool)))
+
+    def of_clip(self, mel: np.ndarray) -> Tensor:
+        """(T, 64) frames in nats -> (11,)."""
+        frames = hops_of(mel, max(1, -(-len(mel) // HOP_T)))
+        return self.of_clips(torch.from_numpy(frames).unsqueeze(0))[0]
+
+
+def hops_of(mel: np.ndarray, hops: int) -> np.ndarray:
+    """(T, 64) nats -> float32 (hops, 24 + 50, 64) as a live stream would cut them.
+
+    What is missing at the end is silence.
+    """
+    missing = hops * HOP_T - len(mel)
+    if missing > 0:
+        mel = np.concatenate([mel, np.full((missing, features.MELS), SILENT, np.float32)])
+    frames, _ = features.normalise(mel[: hops * HOP_T], features.PEAK_FLOOR)
+    return cut(frames)
+
+
+def cut(frames: np.ndarray) -> np.ndarray:
+    """Normalised (hops * 50, 64) -> (hops, 74, 64), each hop after its 24 frames of context."""
+    line = np.concatenate([features.MelState.initial().context, frames])
+    width = features.CONTEXT_T + HOP_T
+    windows = np.lib.stride_tricks.sliding_window_view(line, width, axis=0)[::HOP_T]
+    return np.ascontiguousarray(windows.transpose(0, 2, 1))

@@ -9,6 +9,7 @@ with parts masked out (Park et al. 2019, "SpecAugment"). All of it happens on lo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,35 +22,16 @@ from torch.nn import functional as F
 from models import features, weights
 from models.calibration import fit_temperature
 from models.data.sounds import CLASSES, OTHER, Sound, load_sounds, load_voices, rumbles
-from models.encoders.sounds import SoundEncoder
+from models.encoders.sounds import HOP_T, SILENT, SoundEncoder, cut
 from models.errors import DataError
 from models.labels import SOUNDS
 from models.metrics import accuracy, ece, macro_f1, uar
+from models.predictors.linear import MFCC_N, Linear, mfcc
+from models.train.linear import LinearTask
 from models.train.recipe import Recipe
-from models.train.task import Batch
+from models.train.task import Batch, Task
 
-HOP_T = 50  # frames of a hop of 0.5 s
-SILENT = -20.0  # nats; what the frames of digital silence are lifted to before they are mixed
-
-
-def hops_of(mel: np.ndarray, hops: int) -> np.ndarray:
-    """(T, 64) nats -> float32 (hops, 24 + 50, 64) as a live stream would cut them.
-
-    What is missing at the end is silence.
-    """
-    missing = hops * HOP_T - len(mel)
-    if missing > 0:
-        mel = np.concatenate([mel, np.full((missing, features.MELS), SILENT, np.float32)])
-    frames, _ = features.normalise(mel[: hops * HOP_T], features.PEAK_FLOOR)
-    return cut(frames)
-
-
-def cut(frames: np.ndarray) -> np.ndarray:
-    """Normalised (hops * 50, 64) -> (hops, 74, 64), each hop after its 24 frames of context."""
-    line = np.concatenate([features.MelState.initial().context, frames])
-    width = features.CONTEXT_T + HOP_T
-    windows = np.lib.stride_tricks.sliding_window_view(line, width, axis=0)[::HOP_T]
-    return np.ascontiguousarray(windows.transpose(0, 2, 1))
+SVM = "mfcc-svm"
 
 
 class Ear:
@@ -163,7 +145,7 @@ class SoundsTask:
         """Cross-entropy with the shares of the mixed clips."""
         frames, targets = batch
         assert isinstance(model, SoundEncoder)
-        return F.cross_entropy(clip_logits(model, frames), targets)
+        return F.cross_entropy(model.of_clips(frames), targets)
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Accuracy over the ten sounds on the fold held out; how often speech is taken for one."""
@@ -204,45 +186,76 @@ class Folds:
         parts, held = [], []
         for fold in sorted({s.fold for s in self._sounds}):
             sounds = [s for s in self._sounds if s.fold == fold]
-            parts.append(logits_of(self._trained(fold), sounds))
+            parts.append(self._of_fold(fold, sounds))
             held += sounds
         return torch.cat(parts), held
 
-    def _trained(self, fold: int) -> SoundEncoder:
+    def _of_fold(self, fold: int, sounds: list[Sound]) -> Tensor:
         from models.train.engine import train  # the engine builds tasks: not at import
 
         options = {**self._recipe.data, "hold": fold, "cross_validate": False}
         recipe = msgspec.structs.replace(self._recipe, data=options)
-        run = self._cache / "sounds-folds" / str(fold)
+        run = self._cache / f"{self._recipe.model}-folds" / str(fold)
         train(recipe, self._data, run, self._cache)
-        return weights.load(SoundEncoder(**recipe.options), run, "sounds")
+        if recipe.model == SVM:
+            with torch.inference_mode():
+                svm = weights.load(Linear(4 * MFCC_N, len(SOUNDS)), run, SVM)
+                logits: Tensor = svm(torch.from_numpy(cepstra_of(sounds)))
+                return logits
+        return logits_of(weights.load(SoundEncoder(**recipe.options), run, "sounds"), sounds)
 
 
-def build(recipe: Recipe, data: Path, cache: Path) -> SoundsTask:
-    """The task over ESC-10 and the speech below `data`."""
+class SvmTask(LinearTask):
+    """The support vector machine on cepstra; without a fold held out, by cross-validation."""
+
+    folds: Folds | None = None
+
+    def finish(self, model: nn.Module) -> dict[str, Any]:
+        """As of any linear baseline, and the figures over the folds, if asked for."""
+        assert isinstance(model, Linear)
+        if self.folds is None:
+            return super().finish(model)
+        logits, sounds = self.folds.logits()
+        temperature = fit_temperature(logits, torch.tensor([s.label for s in sounds]))
+        model.temperature.fill_(temperature)
+        return {"cross_validation": measure(logits / temperature, sounds)}
+
+
+def cepstra_of(sounds: list[Sound]) -> np.ndarray:
+    """float32 (B, 80)."""
+    return np.stack([mfcc(sound.mels[0]) for sound in sounds])
+
+
+def svm_task(recipe: Recipe, sounds: list[Sound]) -> SvmTask:
+    """The baseline over the clips outside the fold held out."""
+    hold = recipe.data.get("hold", 0)
+    train = [s for s in sounds if s.fold != hold]
+    targets = np.eye(len(SOUNDS), dtype=np.float32)[[s.label for s in train]]
+    valid = [s for s in sounds if s.fold == hold]
+    labels = np.array([s.label for s in valid])
+    held = {"valid": (cepstra_of(valid), labels, partial(measure, sounds=valid))} if valid else {}
+    return SvmTask(recipe, (cepstra_of(train), targets), held)
+
+
+def build(recipe: Recipe, data: Path, cache: Path) -> Task:
+    """The task over ESC-10 and the speech below `data`; `model: mfcc-svm` is the baseline."""
     sounds = load_sounds(data, cache)
-    others = load_voices(data, "train", cache) + rumbles()
-    task = SoundsTask(recipe, sounds, others, load_voices(data, "valid", cache))
+    task: SvmTask | SoundsTask
+    if recipe.model == SVM:
+        task = svm_task(recipe, sounds)
+    else:
+        others = load_voices(data, "train", cache) + rumbles()
+        task = SoundsTask(recipe, sounds, others, load_voices(data, "valid", cache))
     if recipe.data.get("cross_validate") and not recipe.data.get("hold"):
         task.folds = Folds(recipe, data, cache, sounds)
     return task
 
 
-def clip_logits(model: SoundEncoder, frames: Tensor) -> Tensor:
-    """(B, hops, 74, 64) -> (B, 11)."""
-    tokens = model(frames.flatten(0, 1)).view(*frames.shape[:2], -1)
-    return model.logits(model.pool(tokens, tokens.new_ones(tokens.shape[:2], dtype=torch.bool)))
-
-
 @torch.inference_mode()
 def logits_of(model: SoundEncoder, sounds: list[Sound]) -> Tensor:
     """(B, 11) for whole clips at their own speed; each clip on its own."""
-    rows = []
-    for sound in sounds:
-        mel = sound.mels[0].astype(np.float32)
-        frames = torch.from_numpy(hops_of(mel, max(1, -(-len(mel) // HOP_T))))
-        rows.append(clip_logits(model, frames.unsqueeze(0)))
-    return torch.cat(rows) if rows else torch.zeros(0, len(CLASSES))
+    rows = [model.of_clip(sound.mels[0].astype(np.float32)) for sound in sounds]
+    return torch.stack(rows) if rows else torch.zeros(0, len(CLASSES))
 
 
 def measure(logits: Tensor, sounds: list[Sound]) -> dict[str, Any]:
