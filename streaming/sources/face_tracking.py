@@ -37,7 +37,10 @@ SMOOTHING = 0.5  # share of the new box in the reported one
 
 @dataclass
 class FaceTrack:
-    """One face followed. `box` x, y, width, height in px."""
+    """One face followed. `box` x, y, width, height in px.
+
+    landmarks: float (5, 2) px where the detector gives them, smoothed as the box is.
+    """
 
     track_id: int
     box: Box
@@ -47,6 +50,7 @@ class FaceTrack:
     missed: int = 0
     verified: bool = False
     thumb: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    landmarks: np.ndarray | None = None
 
     @property
     def reported(self) -> bool:
@@ -93,6 +97,8 @@ class FaceTracker:
         for track in self._tracks:
             x, y, w, h = track.box
             track.box = (x * scale, y * scale, w * scale, h * scale)
+            if track.landmarks is not None:
+                track.landmarks = track.landmarks * scale
 
     def _follow(self, track: FaceTrack, rgb: Uint8Array) -> None:
         """Look for one face around its last place."""
@@ -136,7 +142,9 @@ class FaceTracker:
         doubtful = found.score < WEAK_SCORE and any(t.reported for t in self._tracks)
         wanted = WEAK_LOOKS if doubtful else CONFIRM_LOOKS
         thumb = _thumb(rgb, found.box)
-        self._tracks.append(FaceTrack(self._next_id, found.box, found.score, wanted, thumb=thumb))
+        track = FaceTrack(self._next_id, found.box, found.score, wanted, thumb=thumb)
+        track.landmarks = found.landmarks
+        self._tracks.append(track)
         self._next_id += 1
 
     def _judge(self, rgb: Uint8Array, t_ns: int) -> None:
@@ -167,6 +175,10 @@ class FaceTracker:
         old, new = np.array(track.box), np.array(found.box)
         x, y, w, h = (old + SMOOTHING * (new - old)).tolist()
         track.box = (x, y, w, h)
+        if track.landmarks is None or found.landmarks is None:
+            track.landmarks = found.landmarks
+        else:
+            track.landmarks = track.landmarks + SMOOTHING * (found.landmarks - track.landmarks)
         track.score = found.score
         track.looks += 1
         track.missed = 0

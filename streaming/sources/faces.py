@@ -24,6 +24,7 @@ from streaming.sources.face_tracking import FaceTrack, FaceTracker
 
 CROP_PX = 64
 MAX_FACES = 5
+LEAST_ROLL_DEG = 2.0
 
 
 class FaceReducer:
@@ -57,8 +58,14 @@ class FaceReducer:
 
     def _cut(self, rgb: Uint8Array, track: FaceTrack) -> FaceCrop:
         x, y, w, h = (round(v) for v in track.box)
+        framing = self._detector.framing
+        pixels = (
+            square_crop(rgb, track.box, framing)
+            if track.landmarks is None
+            else level(rgb, track.box, framing, track.landmarks)
+        )
         return FaceCrop(
-            pixels=square_crop(rgb, track.box, self._detector.framing),
+            pixels=pixels,
             box_px=(x, y, w, h),
             track_id=track.track_id,
             score=track.score,
@@ -79,7 +86,33 @@ def square_crop(rgb: Uint8Array, box: Box, framing: float) -> Uint8Array:
     inside: np.ndarray = rgb[max(y0, 0) : y0 + side, max(x0, 0) : x0 + side]
     if left or top or right or bottom:
         inside = cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_REPLICATE)
-    scaled = cv2.resize(inside, (CROP_PX, CROP_PX), interpolation=cv2.INTER_AREA)
+    return _scaled(inside)
+
+
+def level(rgb: Uint8Array, box: Box, framing: float, eyes: np.ndarray) -> Uint8Array:
+    """As `square_crop`, turned about the middle of `box` so that the eyes are level.
+
+    `eyes`: float (2 or more, 2), px; its first two rows are the eye on the left of the picture and
+    the one on the right, as YuNet orders its landmarks. A turn of under 2 degrees is left alone:
+    it would only blur.
+    """
+    (x0, y0), (x1, y1) = eyes[:2].tolist()
+    roll = np.degrees(np.arctan2(y1 - y0, x1 - x0))
+    if not abs(roll) >= LEAST_ROLL_DEG:  # so that a NaN is left alone too
+        return square_crop(rgb, box, framing)
+    x, y, w, h = box
+    side = max(round(max(w, h) * framing), 1)
+    middle = (x + w / 2, y + h / 2)
+    turn = cv2.getRotationMatrix2D(middle, float(roll), 1.0)
+    turn[:, 2] += side / 2 - np.array(middle)
+    turned = cv2.warpAffine(
+        rgb, turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return _scaled(np.asarray(turned, dtype=np.uint8))
+
+
+def _scaled(square: np.ndarray) -> Uint8Array:
+    scaled = cv2.resize(square, (CROP_PX, CROP_PX), interpolation=cv2.INTER_AREA)
     pixels = np.asarray(scaled, dtype=np.uint8)
     pixels.flags.writeable = False
     return pixels
@@ -92,5 +125,6 @@ __all__ = [
     "FaceTracker",
     "HaarDetector",
     "YuNetDetector",
+    "level",
     "square_crop",
 ]
