@@ -92,4 +92,4 @@ def cut(frames: np.ndarray) -> np.ndarray:
     line = np.concatenate([features.MelState.initial().context, frames])
     width = features.CONTEXT_T + HOP_T
     windows = np.lib.stride_tricks.sliding_window_view(line, width, axis=0)[::HOP_T]
-    return np.ascontiguousarray(windows.transpose(0, 2, 1))
+    return windows.transpose(0, 2, 1).copy()
