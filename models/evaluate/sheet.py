@@ -75,11 +75,14 @@ def in_batches(
 
 
 def checked(probabilities: Any, n: int, classes: int, who: str) -> np.ndarray:
-    """What a predictor gave as float64 (n, classes): finite and not negative, or a row of NaN."""
+    """What a predictor gave as float64 (n, classes): finite and not negative, or a row of NaN.
+
+    Equal probabilities for every class name none: such a row abstains as well.
+    """
     found = np.asarray(probabilities, np.float64)
     if found.shape != (n, classes):
         raise DataError(f"{who}: expected probabilities ({n}, {classes}), got {found.shape}")
-    silent = np.isnan(found).any(1)
+    silent = np.isnan(found).any(1) | (found.max(1, initial=0) == found.min(1, initial=np.inf))
     spoken = found[~silent]
     if not (np.isfinite(spoken).all() and (spoken >= -1e-6).all()):
         raise DataError(f"{who}: expected probabilities from 0 to 1, got others")

@@ -101,6 +101,11 @@ def test_what_a_predictor_gives_is_checked() -> None:
         checked(np.array([[-1.0, 1, 1]]), 1, 3, "m")
 
 
+def test_equal_probabilities_name_nothing() -> None:
+    found = checked(np.array([[0.25] * 4, [0.4, 0.2, 0.2, 0.2]]), 2, 4, "m")
+    assert metrics.decide(found).tolist() == [metrics.ABSTAINED, 0]
+
+
 def test_an_unknown_model_lists_those_that_exist() -> None:
     known = ", ".join(predictors.names("faces"))
     with pytest.raises(ChoiceError, match=f"there are {known}"):
