@@ -101,6 +101,12 @@ GOEMOTIONS_GROUPS = {
     "neutral": ("neutral",),
 }
 GOEMOTIONS_TO_EMOTION = {label: e for e, group in GOEMOTIONS_GROUPS.items() for label in group}
+# Their sentiment groups, which are unions of the Ekman groups.
+GOEMOTIONS_TONES = ("positive", "negative", "ambiguous", "neutral")
+_TONE_OF = {"happiness": "positive", "surprise": "ambiguous", "neutral": "neutral"}
+GOEMOTIONS_TO_TONE = {
+    label: _TONE_OF.get(emotion, "negative") for label, emotion in GOEMOTIONS_TO_EMOTION.items()
+}
 GOEMOTIONS_SENTIMENT = {
     "happiness": 0.7,
     "anger": -0.7,

@@ -1,8 +1,7 @@
-"""Text to token ids: normalised, cut into words, hashed into tables together with their subwords.
+"""Text to word pieces: normalised, cut by WordPiece over a pruned English vocabulary.
 
-The hashing trick (Weinberger et al. 2009) with character n-grams (Bojanowski et al. 2017,
-"Enriching word vectors with subword information") needs no vocabulary file and gives every string
-an id, so emoji, typing errors and languages never seen in training cannot crash it.
+WordPiece (Wu et al. 2016) as BERT uses it, uncased. The vocabulary keeps every single ASCII
+character, so English never falls back to the unknown piece. Emoji are read by their Unicode names.
 """
 
 from __future__ import annotations
@@ -10,62 +9,101 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
+from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
-WORD_BUCKETS = 32_768
-GRAM_BUCKETS = 24_576
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+
+VOCABULARY = Path(__file__).parent / "weights" / "wordpieces.txt"
+PAD, UNKNOWN, FIRST, LAST = range(4)
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 MAX_CHARS = 2_000
-MAX_WORDS = 96
-MAX_GRAMS = 12
+MAX_PIECES = 128  # with the first and the last one, which are special
 
-_URL = re.compile(r"(https?://|www\.)\S+")
+_URL = re.compile(r"(https?://|www\.)\S+", re.IGNORECASE)
 _USER = re.compile(r"(?<!\w)@\w+")
-_NAME_TAG = re.compile(r"\[(name|religion)\]")
+_NAME_TAG = re.compile(r"\[(name|religion)\]", re.IGNORECASE)
 _LONG = re.compile(r"(.)\1{2,}")
+_SHADES = re.compile("[\ufe00-\ufe0f\U0001f3fb-\U0001f3ff]")  # emoji variants and skin tones
+_REPEATED_EMOJI = re.compile("([\u2600-\u27bf\U0001f000-\U0001faff])\\1+")
 # Typographic quotes, by code point: left, right, acute, grave, and the double ones.
 _APOSTROPHES = str.maketrans(
     {0x2018: "'", 0x2019: "'", 0xB4: "'", 0x60: "'", 0x201C: '"', 0x201D: '"'}
 )
-_TREEBANK = re.compile(r"\s(?:(n) ?('t)|('(?:s|re|ve|ll|d|m)))\b")
-# A word of letters with inner apostrophes; a run of digits; any other sign, alone.
-_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|\d+|[^\w\s]|_")
+_TREEBANK = re.compile(r"\s(?:(n) ?('t)|('(?:s|re|ve|ll|d|m)))\b", re.IGNORECASE)
 
 
 def normalise(text: str) -> str:
-    """NFKC, case folded, links and users as tags, "sooooo" as "sooo", no control characters."""
-    text = unicodedata.normalize("NFKC", text[:MAX_CHARS])[:MAX_CHARS].translate(_APOSTROPHES)
-    text = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in text).casefold()
-    text = _NAME_TAG.sub("someone", _USER.sub("someone", _URL.sub("hyperlink", text)))
-    return _LONG.sub(r"\1\1\1", text).strip()
+    """NFKC, links and users as words, "sooooo" as "sooo", emoji by name, no control characters.
+
+    Of a long text both ends are kept: it opens with its topic and closes with its verdict.
+    """
+    if len(text) > MAX_CHARS:
+        text = f"{text[: MAX_CHARS // 2]} {text[-MAX_CHARS // 2 :]}"
+    text = unicodedata.normalize("NFKC", text)[: 2 * MAX_CHARS].translate(_APOSTROPHES)
+    text = _REPEATED_EMOJI.sub(r"\1", _SHADES.sub("", text))
+    text = _LONG.sub(r"\1\1\1", "".join(map(_readable, text)))
+    text = _NAME_TAG.sub("someone", _USER.sub("someone", _URL.sub("link", text)))
+    return _TREEBANK.sub(_joined, text).strip()
 
 
 def _joined(match: re.Match[str]) -> str:
     return "".join(part for part in match.groups() if part)
 
 
-def words(text: str) -> list[str]:
-    """At most MAX_WORDS words of the text: treebank spacing ("is n't") becomes plain ("isn't")."""
-    text = _TREEBANK.sub(_joined, normalise(text))
-    found = _WORD.findall(text)
-    if len(found) <= MAX_WORDS:
-        return found
-    half = MAX_WORDS // 2  # both ends: a long text opens with its topic and closes with its verdict
-    return found[:half] + found[-half:]
+@lru_cache(maxsize=4_096)
+def _readable(sign: str) -> str:
+    """A control character as a space, an emoji as its Unicode name, any other sign as it is."""
+    category = unicodedata.category(sign)
+    if category[0] == "C":
+        return " "
+    if category == "So" and ord(sign) > 0x2000:
+        return f" {unicodedata.name(sign, '').lower()} "
+    return sign
 
 
-@lru_cache(maxsize=65_536)
-def ids(word: str) -> tuple[int, tuple[int, ...]]:
-    """Row of the word table, and rows of the subword table for its n-grams of 3 to 5 letters."""
-    row = 1 + zlib.crc32(word.encode("utf-8", "replace")) % (WORD_BUCKETS - 1)
-    marked = f"<{word[:24]}>"
-    grams = [marked[i : i + n] for n in (3, 4, 5) for i in range(len(marked) - n + 1)]
-    if len(grams) > MAX_GRAMS:
-        grams = grams[:: -(-len(grams) // MAX_GRAMS)]
-    hashed = (zlib.crc32(b"#" + g.encode("utf-8", "replace")) for g in grams)
-    return row, tuple(1 + h % (GRAM_BUCKETS - 1) for h in hashed)
+@lru_cache(maxsize=1)
+def vocabulary() -> tuple[str, ...]:
+    """The pieces in the order of their ids; the special ones come first."""
+    return tuple(VOCABULARY.read_text("utf-8").split("\n")[:-1])
 
 
-def encode(text: str) -> tuple[list[int], list[tuple[int, ...]]]:
-    """Word rows and, for each word, its subword rows; both empty when there is no word."""
-    pairs = [ids(word) for word in words(text)]
-    return [row for row, _ in pairs], [grams for _, grams in pairs]
+def fingerprint() -> int:
+    """CRC-32 of the vocabulary: weights are of use only with the pieces they were trained on."""
+    return zlib.crc32("\n".join(vocabulary()).encode())
+
+
+def tokeniser(pieces: Sequence[str]) -> Tokenizer:
+    """WordPiece over these pieces, uncased and without accents."""
+    table = {piece: row for row, piece in enumerate(pieces)}
+    made = Tokenizer(WordPiece(table, unk_token=SPECIAL[UNKNOWN], max_input_chars_per_word=100))
+    made.normalizer = BertNormalizer(lowercase=True)
+    made.pre_tokenizer = BertPreTokenizer()
+    return made
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> Tokenizer:
+    return tokeniser(vocabulary())
+
+
+def encode(texts: Sequence[str]) -> list[list[int]]:
+    """Ids of each text between FIRST and LAST, at most MAX_PIECES; empty if none is known."""
+    coded = _shipped().encode_batch_fast([normalise(t) for t in texts], add_special_tokens=False)
+    return [_framed(entry.ids) for entry in coded]
+
+
+def pieces(text: str) -> list[str]:
+    """The pieces behind the ids of `encode`, the special ones among them."""
+    return [vocabulary()[row] for row in encode([text])[0]]
+
+
+def _framed(ids: list[int]) -> list[int]:
+    room = MAX_PIECES - 2
+    if len(ids) > room:
+        ids = ids[: room // 2] + ids[-room // 2 :]
+    return [FIRST, *ids, LAST] if any(row != UNKNOWN for row in ids) else []

@@ -1,7 +1,9 @@
 """Weights on disk: one safetensors file per part and a manifest that names their SHA-256.
 
-Matrices are stored as float16, embedding tables as int8 with one float16 scale per row. A file is
-used only if it is whole, unaltered and of the layout that the code expects.
+Matrices are stored as float16, embedding tables as int8 with one float16 scale per row. A module
+may ask for less by its `stored_bits`, {prefix of names: 8 or 4}: 4 bits come two to a byte, with
+one float16 scale for each 32 values of a row. A file is used only if it is whole, unaltered and of
+the layout that the code expects.
 """
 
 from __future__ import annotations
@@ -25,15 +27,23 @@ FORMAT = 1
 SHIPPED = Path(__file__).parent / "weights"
 MANIFEST = "manifest.json"
 _TABLE_ROWS = 10_000  # matrices with more rows than this are embedding tables
+_ROWWISE = "trunk."  # matrices of a pretrained trunk, which came as int8 in the first place
+_MATRIX = 4_096  # matrices with fewer values are not worth fewer bits
+_GROUP = 32  # values of 4 bits that share a scale
 _REMEDY = "restore the folder from the release, or train anew: python -m models.train --help"
 
 
-def pack(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """float32 state -> what goes to disk."""
+def pack(state: dict[str, Tensor], bits: dict[str, int] | None = None) -> dict[str, Tensor]:
+    """float32 state -> what goes to disk. bits: of matrices, by prefix of their names."""
     packed = {}
     for name, value in state.items():
         value = value.detach().cpu()
-        if value.ndim == 2 and len(value) > _TABLE_ROWS:
+        wanted = [b for prefix, b in (bits or {}).items() if name.startswith(prefix)]
+        small = wanted[0] if wanted and value.ndim == 2 and value.numel() >= _MATRIX else 0
+        table = value.ndim == 2 and (len(value) > _TABLE_ROWS or name.startswith(_ROWWISE))
+        if small == 4:
+            packed[name], packed[f"{name}.scale"] = _nibbles(value)
+        elif small == 8 or table:
             scale = (value.abs().amax(1) / 127).clamp_min(1e-6).half()
             packed[name] = (value / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
             packed[f"{name}.scale"] = scale
@@ -44,6 +54,28 @@ def pack(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return packed
 
 
+def _nibbles(value: Tensor) -> tuple[Tensor, Tensor]:
+    """(R, C) -> uint8 (R, C / 2) and float16 (R, C / 32); of some clippings the best one."""
+    groups = value.float().unflatten(1, (-1, _GROUP))
+    peak = groups.abs().amax(-1, keepdim=True)
+    best = torch.full_like(peak, torch.inf)
+    codes, scales = torch.zeros_like(groups), torch.zeros_like(peak)
+    for share in (1.0, 0.95, 0.9, 0.85, 0.8, 0.75):
+        scale = (peak * share / 7).clamp_min(1e-6).half().float()
+        code = (groups / scale).round().clamp(-7, 7)
+        error = ((code * scale - groups) ** 2).sum(-1, keepdim=True)
+        codes = torch.where(error < best, code, codes)
+        scales = torch.where(error < best, scale, scales)
+        best = torch.minimum(error, best)
+    shifted = (codes.flatten(1) + 8).to(torch.uint8)
+    return shifted[:, ::2] * 16 + shifted[:, 1::2], scales.squeeze(-1).half()
+
+
+def _from_nibbles(packed: Tensor, scale: Tensor) -> Tensor:
+    codes = torch.stack([packed // 16, packed % 16], -1).flatten(1).float() - 8
+    return (codes.unflatten(1, (-1, _GROUP)) * scale.float().unsqueeze(-1)).flatten(1)
+
+
 def unpack(packed: dict[str, Tensor]) -> dict[str, Tensor]:
     """What is on disk -> float32 state."""
     state = {}
@@ -52,6 +84,8 @@ def unpack(packed: dict[str, Tensor]) -> dict[str, Tensor]:
             continue
         if value.dtype == torch.int8:
             state[name] = value.float() * packed[f"{name}.scale"].float()[:, None]
+        elif value.dtype == torch.uint8 and f"{name}.scale" in packed:
+            state[name] = _from_nibbles(value, packed[f"{name}.scale"])
         else:
             state[name] = value.float() if value.dtype.is_floating_point else value
     return state
@@ -61,7 +95,7 @@ def save(module: nn.Module, folder: Path, name: str, figures: dict[str, Any]) ->
     """Write one part and enter it, with its figures, into the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
-    save_file(pack(module.state_dict()), path)
+    save_file(pack(module.state_dict(), getattr(module, "stored_bits", None)), path)
     manifest = read_manifest(folder) if (folder / MANIFEST).exists() else {"parts": {}}
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     entry = {"file": path.name, "bytes": path.stat().st_size, "sha256": digest, "figures": figures}

@@ -203,6 +203,8 @@ def _goemotions(model: Any, emotions: np.ndarray, rows: Rows) -> dict[str, Figur
     single, coarse_single = truth.sum(1) == 1, coarse_truth.sum(1) == 1
     at = getattr(model, "multilabel_at", MULTILABEL_AT)
     chosen, coarse_chosen = named(emotions, at), named(coarse, at)
+    if hasattr(model, "multilabel"):  # a model may have thresholds of its own
+        chosen, coarse_chosen = model.multilabel(rows.texts)
     figures: dict[str, Figure] = {
         "multilabel_macro_f1": lambda i: metrics.multilabel_macro_f1(chosen[i], truth[i]),
         "multilabel_sentiment_macro_f1": lambda i: metrics.multilabel_macro_f1(

@@ -96,13 +96,11 @@ class Training:
         self.model = model.to(device)
         self.average = copy.deepcopy(self.model).eval()
         self.losses = group.loss_of(task, self.model)
-        self.optimiser = torch.optim.AdamW(
-            [p for p in self.model.parameters() if p.requires_grad],
-            lr=recipe.learning_rate, weight_decay=recipe.weight_decay,
-        )  # fmt: skip
+        groups = parameter_groups(task, self.model, recipe)
+        self.optimiser = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, recipe.learning_rate, total_steps=recipe.epochs * task.steps + 1,
-            pct_start=recipe.warmup,
+            self.optimiser, [group["lr"] for group in groups],
+            total_steps=recipe.epochs * task.steps + 1, pct_start=recipe.warmup,
         )  # fmt: skip
         self.step = 0
         self.epoch = 0  # epochs done
@@ -233,6 +231,16 @@ class Training:
         patience = self.recipe.patience
         tired = patience is not None and self.epoch - self.best_epoch >= patience
         return self.epoch < self.recipe.epochs and not self.group.agree(tired)
+
+
+def parameter_groups(task: Task, model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """What is trained, with its learning rate: by the task's `groups`, if it has that method."""
+    of_task = getattr(task, "groups", None)
+    if of_task is not None:
+        groups: list[dict[str, Any]] = of_task(model)
+        return groups
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [{"params": trained, "lr": recipe.learning_rate}]
 
 
 def follow(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:

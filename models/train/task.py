@@ -19,6 +19,9 @@ class Task(Protocol):
 
     part: the name under which the weights are stored.
     steps: batches in an epoch.
+
+    A task may also have `groups(model) -> list[dict]`: groups of parameters, each with its "lr",
+    for AdamW; without it all are trained at the recipe's rate.
     """
 
     part: str

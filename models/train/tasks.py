@@ -14,6 +14,7 @@ TASKS = {
     "faces": "models.train.faces",
     "voice": "models.train.voice",
     "text": "models.train.text",
+    "bags": "models.train.bags",
     "sounds": "models.train.sounds",
     "mosi": "models.train.mosi",
     "clips": "models.train.clips",

@@ -56,20 +56,28 @@ def write_text(folder: Path) -> None:
     for part in ("train", "dev"):
         lines = [f"{name} words number {i}\t{i}\tid{i}" for i, name in enumerate(names)] * 4
         (folder / f"goemotions_{part}.tsv").write_text("\n".join(lines))
-        meld = ["Utterance,Emotion,Sentiment"]
-        meld += [f'"well, {e}",{e},{"neutral" if i < 4 else "negative"}' for i, e in
-                 enumerate(MELD)] * 4  # fmt: skip
+        meld = ["Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID"]
+        meld += [f'"well, {e}",Al,{e},{"neutral" if i < 4 else "negative"},{d},{i}' for d in
+                 range(40) for i, e in enumerate(MELD)]  # fmt: skip
         (folder / f"meld_{part}.csv").write_text("\n".join(meld))
-        (folder / f"stsa.fine.{part}").write_text("4 a fine film\n0 a dull film\n2 a film\n" * 9)
-    (folder / "sst2_dev.tsv").write_text("a fine film\t1\na dull film\t0\n")
-    (folder / "custrev.all").write_text("".join(f"{i % 2} phone {i}\n" for i in range(40)))
+        films = "".join(f"4 film {i} is fine\n0 film {i} is dull\n" for i in range(40))
+        (folder / f"stsa.fine.{part}").write_text(films + "2 a film\n")
+    for part in ("train", "dev"):
+        films = "".join(f"film {i} is fine\t1\nfilm {i} is dull\t0\n" for i in range(40))
+        (folder / f"sst2_{part}.tsv").write_text(films)
+    (folder / "custrev.all").write_text("".join(f"{i % 2} phone {i}\n" for i in range(200)))
 
 
 def write_mosi(folder: Path) -> None:
     folder.mkdir()
-    text, sentiment = np.array(["GOOD", "BAD"]), np.array([2.0, -2.0], np.float32)
-    split = np.array(["valid", "valid"])
-    np.savez(folder / "mosi_train_valid.npz", text=text, sentiment=sentiment, split=split)
+    n = 60
+    sentiment = np.where(np.arange(n) % 2, 2.0, -2.0).astype(np.float32)
+    text = np.array([f"FILM {i} IS {'GOOD' if i % 2 else 'BAD'}" for i in range(n)])
+    video = np.array([f"v{i // 3}" for i in range(n)])
+    split = np.array(["valid" if i < 12 else "train" for i in range(n)])
+    np.savez(folder / "mosi_train_valid.npz", text=text, sentiment=sentiment, split=split,
+             video_id=video, segment=np.arange(n) % 3,
+             audio_opensmile73=np.zeros((n, 73), np.float32))  # fmt: skip
 
 
 def made_up(root: Path) -> Path:
