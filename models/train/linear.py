@@ -6,7 +6,7 @@ engine's weight decay for its margin; `loss: cross-entropy` is softmax regressio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ class LinearTask:
         self,
         recipe: Recipe,
         train: tuple[np.ndarray, np.ndarray],
-        held: dict[str, tuple[np.ndarray, np.ndarray, Measure]],
+        held: Mapping[str, tuple[np.ndarray, np.ndarray, Measure]],
     ) -> None:
         self.part, self.recipe, self.held = recipe.model, recipe, held
         self.x, self.y = (torch.from_numpy(a.astype(np.float32)) for a in train)

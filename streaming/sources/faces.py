@@ -103,7 +103,7 @@ def level(rgb: Uint8Array, box: Box, framing: float, eyes: np.ndarray) -> Uint8A
     x, y, w, h = box
     side = max(round(max(w, h) * framing), 1)
     middle = (x + w / 2, y + h / 2)
-    turn = cv2.getRotationMatrix2D(middle, float(roll), 1.0)
+    turn = np.asarray(cv2.getRotationMatrix2D(middle, float(roll), 1.0), np.float64)
     turn[:, 2] += side / 2 - np.array(middle)
     turned = cv2.warpAffine(
         rgb, turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
