@@ -12,9 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.analyser import Analyser
-from models.state import FaceJob, Jobs, StreamState, TextJob, VoiceJob
+from models.state import MAX_TEXTS, FaceJob, Jobs, StreamState, VoiceJob
 from models.types import Scores, Text, WindowInput
 from models.vad import STEP_NS, SileroVad
+
+EARLIER = 7  # utterances that a text is read after, itself the eighth
+KEPT_TEXTS = MAX_TEXTS + EARLIER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +40,10 @@ class HopVoice:
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """All that the encoders were given for one window, and what came of it."""
+    """All that the encoders were given for one window, and what came of it.
+
+    earlier: utterances before the first of `texts`, in whose light it is read.
+    """
 
     start_ns: int
     end_ns: int
@@ -45,6 +51,7 @@ class Material:
     faces: tuple[HopFaces, ...] = ()
     voices: tuple[HopVoice, ...] = ()
     texts: tuple[Text, ...] = ()
+    earlier: tuple[Text, ...] = ()
 
 
 class Recorder:
@@ -98,18 +105,22 @@ def _covered(jobs: Jobs, window: WindowInput) -> Jobs:
     return Jobs(
         faces=[job for job in jobs.faces if job.hop.end_ns > window.start_ns],
         voices=[job for job in jobs.voices if job.hop.end_ns > window.start_ns],
-        texts=[job for job in jobs.texts if job.text.end_ns > window.start_ns],
+        texts=jobs.texts[-KEPT_TEXTS:],
     )
 
 
 def _material(jobs: Jobs, window: WindowInput, scores: Scores) -> Material:
+    said = [job.text for job in jobs.texts if job.text.start_ns < window.end_ns]
+    held = [text for text in said if text.end_ns > window.start_ns]
+    before = said[: said.index(held[0])] if held else []
     return Material(
         start_ns=window.start_ns,
         end_ns=window.end_ns,
         scores=scores,
         faces=tuple(_faces(job) for job in jobs.faces),
         voices=tuple(_voice(job) for job in jobs.voices),
-        texts=tuple(_text(job) for job in jobs.texts if job.text.start_ns < window.end_ns),
+        texts=tuple(held),
+        earlier=tuple(before[-EARLIER:]),
     )
 
 
@@ -119,10 +130,6 @@ def _faces(job: FaceJob) -> HopFaces:
 
 def _voice(job: VoiceJob) -> HopVoice:
     return HopVoice(start_ns=job.hop.start_ns, end_ns=job.hop.end_ns, frames=job.frames)
-
-
-def _text(job: TextJob) -> Text:
-    return job.text
 
 
 def _unscored(window: WindowInput) -> Scores:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from models.encoders.text import collate
 from models.errors import ExplainError
-from models.explain.material import HopFaces, HopVoice
+from models.explain.material import EARLIER, HopFaces, HopVoice
 from models.explain.subwords import WordSpan, embeddings, encode_embedded, hidden, tokenise
 from models.features import CONTEXT_T, MELS, scale
 from models.network import TOKEN_D, Network
@@ -153,19 +154,34 @@ class Voice(Sense):
 
 
 class Words(Sense):
-    """x (1, K, T, W): the word vectors of K texts. Baseline: every subword hidden by a mask."""
+    """x (1, K, T, W): the word vectors of K texts. Baseline: every word unknown.
+
+    earlier: utterances that came before, which stay as they are.
+    """
 
     modality = "text"
 
-    def __init__(self, network: Network, texts: tuple[Text, ...]) -> None:
+    def __init__(
+        self, network: Network, texts: tuple[Text, ...], earlier: tuple[Text, ...] = ()
+    ) -> None:
         super().__init__(network)
         self.texts = [text.text for text in texts]
         self._pieces = tokenise(self.texts)
         self.x = embeddings(network.text, self._pieces).unsqueeze(0)
         self.baseline = hidden(network.text, self._pieces).unsqueeze(0)
+        with torch.no_grad():
+            self._before = [network.text(*collate([text.text]))[0] for text in earlier]
 
     def tokens(self, x: Tensor) -> Tensor:
-        return encode_embedded(self._network.text, self._pieces, x)
+        said = encode_embedded(self._network.text, self._pieces, x)
+        if not hasattr(self._network.text, "contextualise"):
+            return said
+        before = [token.expand(len(x), 1, -1) for token in self._before]
+        line, first = torch.cat([*before, said], 1), len(before)
+        parts = [line[:, max(0, i - EARLIER) : i + 1] for i in range(first, line.shape[1])]
+        everything = [torch.ones(part.shape[:2], dtype=torch.bool) for part in parts]
+        pairs = zip(parts, everything, strict=True)
+        return torch.stack([self._network.text.contextualise(*pair) for pair in pairs], 1)
 
     @property
     def words(self) -> list[WordSpan]:

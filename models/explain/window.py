@@ -86,7 +86,7 @@ def senses_of(network: Network, material: Material) -> dict[str, Sense]:
     if "audio" in present and material.voices:
         senses["audio"] = Voice(network, material.voices)
     if "text" in present and material.texts:
-        senses["text"] = Words(network, material.texts)
+        senses["text"] = Words(network, material.texts, material.earlier)
     return senses
 
 

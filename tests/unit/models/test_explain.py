@@ -17,6 +17,7 @@ from models.explain.gradients import integrate, require_captum
 from models.explain.material import Material, Recorder
 from models.explain.samples import SAMPLES
 from models.explain.senses import QUIET, blurred, check_target
+from models.explain.subwords import embeddings, hidden, tokenise
 from models.explain.window import Explanation, explain, senses_of
 from models.network import Network
 
@@ -171,3 +172,21 @@ def test_deleting_what_matters_hurts_more_than_deleting_at_random(
     assert len(drops) == n
     assert np.mean([d.top for d in drops]) > np.mean([d.random for d in drops]) + 0.02
     assert np.mean([d.top for d in drops]) > np.mean([d.bottom for d in drops]) + 0.02
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Caf\u00e9 \u00c9TAT was n't sooooo good!!",
+        "look https://a.b/c \U0001f600 fun",
+        "   ",
+        "a" * 300,
+    ],
+)
+def test_odd_writing_loses_no_piece(network: Network, text: str) -> None:
+    pieces = tokenise([text])
+    assert [text[w.start : w.end] for w in pieces.words] == text.split()
+    columns = sorted(c for w in pieces.words for c in w.columns)
+    assert len(columns) == len(set(columns))
+    moved = (embeddings(network.text, pieces) != hidden(network.text, pieces)).any(-1)[0]
+    assert set(np.flatnonzero(moved.numpy())) <= set(columns)
