@@ -113,14 +113,15 @@ class TextTask:
                 encoder, base_folder(options.get("base")), tuple(options.get("layers", range(4)))
             )
         for name in ("goemotions", "ekman", "tone"):
-            nn.init.constant_(encoder.readings[name].bias, -2.0)
+            nn.init.constant_(encoder.get_parameter(f"readings.{name}.bias"), -2.0)
         encoder.context.requires_grad_(False)  # trained on dialogues, in `finish`
         return encoder
 
     def groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """The pretrained body at the recipe's rate, what is new at `head_rate` times that."""
         rate = self.recipe.learning_rate
-        body, new = [], []
+        body: list[nn.Parameter] = []
+        new: list[nn.Parameter] = []
         for name, value in model.named_parameters():
             if value.requires_grad:
                 old = name.startswith(("words", "positions", "norm", "blocks"))
