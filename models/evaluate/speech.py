@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from models import metrics
+from models.data.speech import TEST_SPEAKERS
 from models.errors import DataError
 from models.evaluate import sounds
 from models.evaluate.files import Line, choose, existing, read_table, several_classes
@@ -52,7 +53,7 @@ def read(path: Path, asked: Asked) -> Sheet:
     names = [_class_of(file, line) for line in lines]
     corpora = np.array([line.fields.get("corpus") or "unnamed" for line in lines])
     splits = [line.fields["split"] for line in lines] if "split" in lines[0].fields else None
-    chosen = choose(file, splits, len(lines), asked.split)
+    chosen = choose(file, splits, len(lines), asked.split, _held_out(lines))
     at = np.flatnonzero(chosen.rows)
     if len(at) == 0:
         raise DataError(f"{file}: expected rows in the split, got none")
@@ -69,6 +70,14 @@ def read(path: Path, asked: Asked) -> Sheet:
         by=_columns(rows, corpora[at], speakers),
         clusters=speakers if all(speakers) else None, cluster="speaker",
         notes=_notes(corpora[at], keep), trained_on=chosen.trained,
+    )  # fmt: skip
+
+
+def _held_out(lines: list[Line]) -> np.ndarray:
+    """Clips of "train" whose speakers this project trains nothing on."""
+    return np.array(
+        [f.get("split") == "train" and f.get("speaker") in TEST_SPEAKERS
+         for f in (line.fields for line in lines)]
     )  # fmt: skip
 
 

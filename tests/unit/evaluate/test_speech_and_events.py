@@ -86,6 +86,16 @@ def test_the_split_of_the_manifest_and_calm_in_ravdess(tmp_path: Path) -> None:
         run("speech", path, SpeechByLength(), split="test")
 
 
+def test_held_out_speakers_are_a_part_by_name(tmp_path: Path) -> None:
+    speakers = ["ravdess-16", "ravdess-01", "ravdess-16", "ravdess-02"]
+    path = speech(tmp_path, [("ravdess", s, e, e) for s, e in zip(speakers, SPEECH, strict=False)])
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([f"{lines[0]},split", *(f"{line},train" for line in lines[1:])]))
+    held = run("speech", path, SpeechByLength(), split="held-out")
+    assert (held.n, held.split, held.trained_on) == (2, "held-out", False)
+    assert run("speech", path, SpeechByLength()).trained_on
+
+
 def change(path: Path, line: int, old: str, new: str) -> None:
     lines = path.read_text().splitlines()
     assert old in lines[line - 1]
