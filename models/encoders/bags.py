@@ -60,7 +60,7 @@ class BagModel(nn.Module):
         self.name = name
         linear = name == "tfidf"
         self.table = nn.Embedding(ROWS[name], OUTPUTS if linear else WIDTH)
-        nn.init.normal_(self.table.weight, std=0.0 if linear else 0.1)
+        nn.init.normal_(self.table.weight, std=1e-3 if linear else 0.1)
         self.head = nn.Linear(OUTPUTS if linear else WIDTH, OUTPUTS)
         if linear:  # the table is the matrix; only the bias is left to add
             nn.init.eye_(self.head.weight)
