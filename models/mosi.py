@@ -6,6 +6,7 @@ utterance is one step, one video one sequence.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ PART = "mosi"
 MODALITIES = ("text", "audio")
 _FAR = 4.0  # standard deviations; some functionals have rare values 38 of them away
 _AT_ONCE = 64
+_MAKE_TOKENS = ("words.", "positions.", "norm.", "blocks.", "project.")  # of TextEncoder
 
 
 class MosiNetwork(nn.Module):
@@ -69,8 +71,15 @@ def text_tokens(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
 
 
 def text_digest(folder: Path) -> str:
-    """What tells one text encoder from another: the hash of its weights."""
-    return str(weights.read_manifest(folder)["parts"]["text"]["sha256"])[:12]
+    """What tells one source of tokens from another: a hash of the weights that make them.
+
+    Heads, dialogue context, temperatures and thresholds may change without a training anew.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.read_part(folder, "text").items()):
+        if name.startswith(_MAKE_TOKENS):
+            digest.update(name.encode() + value.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 class Mosi:
