@@ -5,6 +5,7 @@ Rows go through one by one: exported graphs often fix the batch, and no row may 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,7 +104,9 @@ class OnnxEncoder(External):
 
     def _row(self, row: Any) -> np.ndarray:
         """One input -> (D,)."""
-        feed = {"video": self._seen, "audio": self._heard, "text": self._read}[self.modality](row)
+        readers: dict[str, Callable[[Any], dict[str, np.ndarray]]]
+        readers = {"video": self._seen, "audio": self._heard, "text": self._read}
+        feed = readers[self.modality](row)
         try:
             out = np.asarray(self._session.run([self._told.output], feed)[0], np.float32)
         except Exception as error:  # ONNX Runtime has no public class for its errors
@@ -121,7 +124,9 @@ class OnnxEncoder(External):
         picture = torch.nn.functional.interpolate(
             picture, told.size, mode="bilinear", antialias=True, align_corners=False
         )
-        mean, std = (np.reshape(np.float32(v), (1, -1, 1, 1)) for v in (told.mean, told.std))
+        mean, std = (
+            np.reshape(np.array(v, np.float32), (1, -1, 1, 1)) for v in (told.mean, told.std)
+        )
         scaled = (picture.numpy() * np.float32(told.scale) - mean) / std
         return {told.input: scaled.astype(np.float32)}
 
