@@ -44,6 +44,7 @@ LOUDNESS_STEP_NS = 50 * NS_PER_MS
 SILENCE_DBFS = -120.0
 DECIMALS = 4
 SPEECH_AT = 0.5
+SOUND_AT = 0.2  # less likely sounds are not told
 
 
 def window_ready(
@@ -136,7 +137,9 @@ def prediction(
         arousal=None if scores.arousal is None else _signed(scores.arousal),
         emotions=None if scores.emotions is None else _named(scores.emotions),
         modalities={m: _with_scores(m, r, scores) for m, r in ready.receipts.items()},
-        signals=msgspec.structs.replace(ready.signals, speech_share=_round(speech_share)),
+        signals=msgspec.structs.replace(
+            ready.signals, speech_share=_round(speech_share), sounds=_sounds(scores)
+        ),
         model=model,
         timing=timing,
     )
@@ -272,12 +275,12 @@ def _receipt(view: View) -> ModalityReceipt:
 
 
 def _with_scores(modality: Modality, receipt: ModalityReceipt, scores: Scores) -> ModalityReceipt:
-    alone = scores.unimodal.get(modality.value)
+    alone, share = scores.unimodal.get(modality.value), scores.contributions.get(modality.value)
     if alone is None:
         return receipt
     return msgspec.structs.replace(
         receipt,
-        contribution=_round(scores.contributions.get(modality.value, 0.0)),
+        contribution=None if share is None else _round(share),
         sentiment=_signed(alone.sentiment),
         emotions=_named(alone.emotions),
     )
@@ -295,6 +298,12 @@ def _sentiment(scores: Scores) -> Sentiment | None:
 
 def _named(probabilities: np.ndarray) -> dict[str, float]:
     return {e: min(_round(p), 1.0) for e, p in zip(EMOTIONS, probabilities, strict=True)}
+
+
+def _sounds(scores: Scores) -> dict[str, float]:
+    """The sounds that are likely enough to be told, the likeliest first."""
+    likely = sorted(scores.sounds.items(), key=lambda entry: -entry[1])
+    return {name: min(_round(p), 1.0) for name, p in likely if p >= SOUND_AT}
 
 
 def _signed(value: float) -> float:

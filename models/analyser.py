@@ -6,9 +6,9 @@ modality is masked, so its content cannot matter; how streams are batched togeth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,23 +20,48 @@ from models.encoders.plug import plug
 from models.encoders.plug import revision as revised
 from models.encoders.text import collate
 from models.errors import InputError
-from models.fusion import Fused, Opinions, shapley
-from models.labels import AROUSAL_VECTOR
+from models.fusion import shapley
+from models.labels import AROUSAL_VECTOR, SOUNDS
 from models.network import TOKEN_D, Network
-from models.state import FaceJob, Jobs, Speech, StreamState, TextJob, TextToken, VoiceJob, pad
+from models.runtime import Arrays, Run, runs
+from models.state import (
+    FaceJob,
+    Jobs,
+    Speech,
+    StreamState,
+    TextJob,
+    TextToken,
+    VoiceJob,
+    pad,
+    pad_dialogues,
+)
 from models.types import MODALITIES, ModalityScore, Scores, WindowInput
 from models.vad import STEP_NS, SileroVad
 
+Runtime = Literal["auto", "onnx", "torch"]
+
 
 class Analyser:
-    """Holds the weights and the memory of each stream. Not safe for calls from several threads."""
+    """Holds the weights and the memory of each stream. Not safe for calls from several threads.
 
-    def __init__(self, network: Network, revision: str, device: torch.device) -> None:
+    stages: how to run each stage of the network, see `models.runtime.stages`.
+    limit: half-width of the interval above which a window has not enough evidence for a score.
+    """
+
+    def __init__(
+        self,
+        stages: Mapping[str, Run],
+        *,
+        revision: str,
+        prior: float,
+        limit: float,
+        collate: Callable[[Sequence[str]], tuple[Tensor, Tensor]] = collate,
+    ) -> None:
         self.revision = revision
-        self.sentiment_prior = float(network.fusion.prior)
-        self._device = device
-        self._network = network.to(device).eval()
-        self._collate = getattr(network.text, "collate", collate)
+        self.sentiment_prior = prior
+        self.limit = limit
+        self.stages = dict(stages)
+        self._collate = collate
         self._vad = SileroVad()
         self._streams: dict[str, StreamState] = {}
 
@@ -46,26 +71,34 @@ class Analyser:
         path: Path | str | None = None,
         *,
         device: str = "auto",
+        runtime: Runtime = "auto",
         external: Sequence[External] = (),
     ) -> Analyser:
         """Read weights from a folder; `None` stands for those shipped in `models/weights`.
 
-        external: encoders from outside that take the place of ours.
+        runtime: "torch", "onnx" (on the CPU, where the folder has graphs) or the faster of the two.
+        external: encoders from outside that take the place of ours; they run in PyTorch.
         """
         folder = weights.SHIPPED if path is None else Path(path)
         network = weights.fold_batch_norm(Network.load(folder))
-        network.faces.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        plug(network, external)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        revision = revised(weights.revision(folder), external)
-        return cls(network, revision, torch.device(device))
+        graphs = runtime != "torch" and device == "cpu"
+        own = plug(network, external)
+        stages = runs(
+            network.to(device).eval(), folder, torch.device(device), own if graphs else ()
+        )
+        fusion = network.fusion
+        return cls(
+            stages, revision=revised(weights.revision(folder), external),
+            prior=float(fusion.prior), limit=float(fusion.limit),
+            collate=getattr(network.text, "collate", collate),
+        )  # fmt: skip
 
     def forget(self, stream: str) -> None:
         """Drop the memory of a stream that ended or restarts; unknown names are fine."""
         self._streams.pop(stream, None)
 
-    @torch.inference_mode()
     def step(self, windows: Sequence[WindowInput]) -> list[Scores]:
         """Score one window of each given stream; the order of results is that of the windows."""
         if not windows:
@@ -80,73 +113,70 @@ class Analyser:
             speech.append(state.take(window, self._vad, jobs))
         self._encode(jobs)
         rows = [state.tokens(window) for state, window in zip(states, windows, strict=True)]
-        padded = [pad([row[m] for row in rows], TOKEN_D, self._device) for m in range(3)]
-        opinions = self._network.opinions([t for t, _ in padded], [m for _, m in padded])
-        return _scores(opinions, self._network.fusion(opinions), speech)
+        kinds = 4 if "sounds" in self.stages else 3
+        padded = [pad([row[kind] for row in rows], TOKEN_D) for kind in range(kinds)]
+        masks = [mask for _, mask in padded]
+        said = self.stages["window"](*(tokens for tokens, _ in padded), *masks)
+        present = np.stack([mask.any(1) for mask in masks], 1)
+        return [self._scores(said, b, present[b], heard) for b, heard in enumerate(speech)]
 
     def _encode(self, jobs: Jobs) -> None:
         if jobs.faces:
             self._encode_faces(jobs.faces)
-        for length in sorted({len(job.frames) for job in jobs.voices}):
-            self._encode_voices([job for job in jobs.voices if len(job.frames) == length])
+        for part in _of_one_length(jobs.voices):
+            for job, token in zip(part, self._heard("voice", part), strict=True):
+                job.hop.voice = token
+        for part in _of_one_length(jobs.sounds) if "sounds" in self.stages else ():
+            for job, token in zip(part, self._heard("sounds", part), strict=True):
+                job.hop.sound = token
         if jobs.texts:
             self._encode_texts(jobs.texts)
 
     def _encode_faces(self, jobs: list[FaceJob]) -> None:
-        crops = torch.from_numpy(np.concatenate([job.crops for job in jobs]))
-        tokens = self._network.faces(crops.to(self._device))
-        parts = tokens.split([len(job.crops) for job in jobs])
-        for job, part in zip(jobs, parts, strict=True):
+        (tokens,) = self.stages["faces"](np.concatenate([job.crops for job in jobs]))
+        ends = np.cumsum([len(job.crops) for job in jobs])
+        for job, part in zip(jobs, np.split(tokens, ends[:-1]), strict=True):
             job.hop.face = part.mean(0)
 
-    def _encode_voices(self, jobs: list[VoiceJob]) -> None:
-        frames = torch.from_numpy(np.stack([job.frames for job in jobs]))
-        for job, token in zip(jobs, self._network.voice(frames.to(self._device)), strict=True):
-            job.hop.voice = token
+    def _heard(self, stage: str, jobs: list[VoiceJob]) -> np.ndarray:
+        (tokens,) = self.stages[stage](np.stack([job.frames for job in jobs]))
+        return tokens
 
     def _encode_texts(self, jobs: list[TextJob]) -> None:
-        rows, grams = self._collate([job.text.text for job in jobs])
-        known = (rows > 0).any(1).tolist()  # a text without a single word or sign says nothing
-        tokens = self._network.text(rows.to(self._device), grams.to(self._device))
-        for job, token, holds in zip(jobs, tokens, known, strict=True):
-            if holds:
-                span = job.text
-                job.stream.keep(TextToken(span.start_ns, span.end_ns, token))
+        """Each text is encoded once; what came before it in its dialogue then refines its token."""
+        batch = self._collate([job.text.text for job in jobs])
+        (alone,) = self.stages["text"](*(part.numpy() for part in batch))
+        lines = [job.stream.say(token) for job, token in zip(jobs, alone, strict=True)]
+        (tokens,) = self.stages["context"](*pad_dialogues(lines, TOKEN_D))
+        for job, token in zip(jobs, tokens, strict=True):
+            job.stream.keep(TextToken(job.text.start_ns, job.text.end_ns, token))
 
-
-def _numpy(tensor: Tensor) -> np.ndarray:
-    return tensor.cpu().numpy()
-
-
-def _scores(opinions: Opinions, fused: Fused, speech: list[Speech]) -> list[Scores]:
-    """Tensors of a batch -> one `Scores` per window."""
-    unimodal = _numpy(opinions.log_probabilities.exp())
-    said, present = _numpy(opinions.sentiment), _numpy(opinions.present)
-    emotions, by_subset = _numpy(fused.emotions), _numpy(fused.by_subset)
-    spans = _numpy(torch.stack([fused.low, fused.high], 1))
-    results = []
-    for b, heard in enumerate(speech):
-        if not present[b].any():
-            results.append(_nothing(heard))
-            continue
-        alone = {
-            MODALITIES[m]: _unimodal(unimodal[b, m], said[b, m]) for m in np.flatnonzero(present[b])
+    def _scores(self, said: Arrays, b: int, present: np.ndarray, heard: Speech) -> Scores:
+        """Row b of what the network says -> the scores of a window."""
+        probabilities, sentiment, emotions, low, high, by_subset, width, *sounds = said
+        there = np.flatnonzero(present[:3])
+        alone = {MODALITIES[m]: _unimodal(probabilities[b, m], sentiment[b, m]) for m in there}
+        common: dict[str, Any] = {
+            "unimodal": alone,
+            "sounds": dict(zip(SOUNDS, sounds[0][b].tolist(), strict=False))
+            if sounds and present[3]
+            else {},
+            "speech_start_ns": heard.start_ns,
+            "speech_step_ns": STEP_NS,
+            "speech": heard.probabilities,
         }
-        shares = shapley(by_subset[b].astype(np.float64), present[b])
-        whole = int(sum(1 << int(m) for m in np.flatnonzero(present[b])))
-        results.append(
-            Scores(
-                sentiment=float(by_subset[b, whole]),
-                sentiment_low=float(spans[b, 0]),
-                sentiment_high=float(spans[b, 1]),
-                arousal=float(emotions[b] @ AROUSAL_VECTOR),
-                emotions=emotions[b],
-                contributions={MODALITIES[m]: share for m, share in shares.items()},
-                unimodal=alone,
-                **_heard(heard),
-            )
+        if not len(there) or width[b] > self.limit:
+            return Scores.without_evidence(**common)
+        shares = shapley(by_subset[b].astype(np.float64), present[:3])
+        return Scores(
+            sentiment=float(by_subset[b, sum(1 << int(m) for m in there)]),
+            sentiment_low=float(low[b]),
+            sentiment_high=float(high[b]),
+            arousal=float(emotions[b] @ AROUSAL_VECTOR),
+            emotions=emotions[b],
+            contributions={MODALITIES[m]: share for m, share in shares.items()},
+            **common,
         )
-    return results
 
 
 def _unimodal(emotions: np.ndarray, sentiment: float) -> ModalityScore:
@@ -154,17 +184,6 @@ def _unimodal(emotions: np.ndarray, sentiment: float) -> ModalityScore:
     return ModalityScore(sentiment=float(sentiment), emotions=emotions, arousal=arousal)
 
 
-def _heard(speech: Speech) -> dict[str, Any]:
-    return {
-        "speech_start_ns": speech.start_ns,
-        "speech_step_ns": STEP_NS,
-        "speech": speech.probabilities,
-    }
-
-
-def _nothing(speech: Speech) -> Scores:
-    """Not enough evidence."""
-    return Scores(
-        sentiment=None, sentiment_low=None, sentiment_high=None, arousal=None, emotions=None,
-        contributions={}, unimodal={}, **_heard(speech),
-    )  # fmt: skip
+def _of_one_length(jobs: list[VoiceJob]) -> list[list[VoiceJob]]:
+    lengths = sorted({len(job.frames) for job in jobs})
+    return [[job for job in jobs if len(job.frames) == length] for length in lengths]

@@ -1,4 +1,4 @@
-"""The three encoders and the fusion as one module: tokens in, opinions and fused scores out."""
+"""The encoders and the fusion as one module: tokens in, opinions and fused scores out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models import weights
 from models.encoders.faces import FaceEncoder
+from models.encoders.sounds import SoundEncoder
 from models.encoders.text import TextEncoder
 from models.encoders.voice import VoiceEncoder
 from models.fusion import Fusion, Opinions
@@ -27,13 +28,19 @@ class Network(nn.Module):
         self.voice = VoiceEncoder()
         self.text = TextEncoder()
         self.fusion = Fusion(TOKEN_D)
+        self.sounds: SoundEncoder | None = None
 
     @classmethod
-    def load(cls, folder: Path) -> Network:
-        """Read every part and make it ready for inference."""
+    def load(cls, folder: Path, *, fused: bool = True) -> Network:
+        """Read every part and make it ready for inference; the part "sounds" may be missing.
+
+        fused: whether to read the fusion too; without it, it stays as it was made.
+        """
         network = cls()
-        for name in PARTS:
+        for name in PARTS if fused else PARTS[:-1]:
             weights.load(getattr(network, name), folder, name)
+        if "sounds" in weights.read_manifest(folder)["parts"]:
+            network.sounds = weights.load(SoundEncoder(), folder, "sounds")
         return network.eval()
 
     def logits(self, tokens: list[Tensor], masks: list[Tensor]) -> tuple[list[Tensor], Tensor]:
@@ -46,13 +53,17 @@ class Network(nn.Module):
     def opinions(self, tokens: list[Tensor], masks: list[Tensor]) -> Opinions:
         """Calibrated emotions, sentiment and evidence of each modality over a window."""
         logits, said = self.logits(tokens, masks)
-        calibrated = [self.fusion.calibrated(m, part) for m, part in enumerate(logits)]
+        pairs = list(zip(tokens, masks, strict=True))
+        spoilt = [self.fusion.spoilt_logits(m, *pair) for m, pair in enumerate(pairs)]
+        degraded = torch.stack(spoilt, 1).sigmoid()
+        calibrated = [self.fusion.calibrated(m, x, degraded[:, m]) for m, x in enumerate(logits)]
         shown = self.fusion.expected_valence(calibrated[0])
         heard = self.fusion.heard_valence(calibrated[1])
-        evidence = [self.fusion.evidence(m, tokens[m], masks[m]) for m in range(len(tokens))]
+        evidence = [self.fusion.evidence(m, *pair) for m, pair in enumerate(pairs)]
         return Opinions(
             torch.stack(calibrated, 1),
             torch.stack([shown, heard, said], 1),
             torch.stack(evidence, 1),
             torch.stack([mask.any(1) for mask in masks], 1),
+            degraded,
         )

@@ -1,6 +1,6 @@
 """What a stream remembers between steps: hop tokens, text tokens, and the ends of its audio line.
 
-Invariant: a hop is encoded once; its token stays for as long as a window covers it.
+Invariant: a hop is encoded once; its tokens stay for as long as a window covers it.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from models import features
 from models.errors import InputError
@@ -18,16 +16,18 @@ from models.vad import STEP_NS, SileroVad, VadState
 
 SPEECH = 0.5  # a hop holds speech when the VAD passes this somewhere in it
 MAX_TEXTS = 64  # per window; the latest are kept
+DIALOGUE_K = 8  # utterances, the latest included, that a text is read in the light of
 
 
 @dataclass
 class HopTokens:
-    """One hop after encoding: at most one face token and one voice token, each (D,)."""
+    """One hop after encoding: at most one token (D,) of each kind."""
 
     start_ns: int
     end_ns: int
-    face: Tensor | None = None
-    voice: Tensor | None = None
+    face: np.ndarray | None = None
+    voice: np.ndarray | None = None
+    sound: np.ndarray | None = None
 
 
 @dataclass
@@ -36,12 +36,12 @@ class TextToken:
 
     start_ns: int
     end_ns: int
-    token: Tensor
+    token: np.ndarray
 
 
 @dataclass(frozen=True)
 class VoiceJob:
-    """Frames (24 + T, 64) of a hop that holds speech, and where its token belongs."""
+    """Frames (24 + T, 64) of a hop, and where its token belongs."""
 
     frames: np.ndarray
     hop: HopTokens
@@ -65,10 +65,11 @@ class TextJob:
 
 @dataclass
 class Jobs:
-    """What one step has to encode, over all of its streams."""
+    """What one step has to encode, over all of its streams; `voices` are the hops with speech."""
 
     faces: list[FaceJob] = field(default_factory=list)
     voices: list[VoiceJob] = field(default_factory=list)
+    sounds: list[VoiceJob] = field(default_factory=list)
     texts: list[TextJob] = field(default_factory=list)
 
 
@@ -96,12 +97,18 @@ def check(stream: str, hop: Hop) -> None:
         raise InputError(f"{stream}: expected mono audio (N,), got {audio.shape}: mix it down")
 
 
+def says_something(text: str) -> bool:
+    """Whether a text has a sign that can be seen; control and zero-width characters say nothing."""
+    return any(sign.isprintable() and not sign.isspace() for sign in text)
+
+
 @dataclass
 class StreamState:
     """Mutable memory of one stream; `take` is the only way in."""
 
     hops: list[HopTokens] = field(default_factory=list)
     texts: list[TextToken] = field(default_factory=list)
+    dialogue: list[np.ndarray] = field(default_factory=list)
     vad: VadState = field(default_factory=VadState.initial)
     mel: features.MelState = field(default_factory=features.MelState.initial)
     next_frame_ns: int | None = None
@@ -140,16 +147,23 @@ class StreamState:
         audio = features.sanitise(hop.audio) if present else np.zeros_like(hop.audio, np.float32)
         self.vad, speech = vad.step(self.vad, audio)
         self.mel, frames = features.step(self.mel, audio)
-        heard = len(speech) > 0 and float(speech.max()) >= SPEECH
-        if present and heard and len(frames) > features.CONTEXT_T:
-            jobs.voices.append(VoiceJob(frames, tokens))
+        if present and len(frames) > features.CONTEXT_T:
+            job = VoiceJob(frames, tokens)
+            jobs.sounds.append(job)
+            if len(speech) and float(speech.max()) >= SPEECH:
+                jobs.voices.append(job)
         if len(hop.faces):
             jobs.faces.append(FaceJob(hop.faces, tokens))
-        said = [text for text in hop.texts if text.text.strip()]
+        said = [text for text in hop.texts if says_something(text.text)]
         jobs.texts.extend(TextJob(text, self) for text in said[-MAX_TEXTS:])
         at_ns = hop.start_ns if self.next_frame_ns is None else self.next_frame_ns
         self.next_frame_ns = at_ns + len(speech) * STEP_NS
         return at_ns, speech
+
+    def say(self, token: np.ndarray) -> list[np.ndarray]:
+        """Add an utterance (D,) to the dialogue; returns it behind those it is read after."""
+        self.dialogue = [*self.dialogue, token][-DIALOGUE_K:]
+        return self.dialogue
 
     def keep(self, text: TextToken) -> None:
         """Remember a text, and the latest MAX_TEXTS at most."""
@@ -159,8 +173,8 @@ class StreamState:
         self.hops = [hop for hop in self.hops if hop.end_ns > window.start_ns]
         self.texts = [text for text in self.texts if text.end_ns > window.start_ns]
 
-    def tokens(self, window: WindowInput) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Tokens that the window covers: faces, voice, text."""
+    def tokens(self, window: WindowInput) -> tuple[list[np.ndarray], ...]:
+        """Tokens that the window covers: faces, voice, text, sounds."""
         hops = [
             hop for hop in self.hops
             if hop.end_ns > window.start_ns and hop.start_ns < window.end_ns
@@ -173,16 +187,30 @@ class StreamState:
             [hop.face for hop in hops if hop.face is not None],
             [hop.voice for hop in hops if hop.voice is not None],
             [text.token for text in texts],
+            [hop.sound for hop in hops if hop.sound is not None],
         )
 
 
-def pad(rows: list[list[Tensor]], width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Lists of (D,) tokens -> (B, T, D) and bool (B, T); T is at least 1."""
+def pad_dialogues(lines: list[list[np.ndarray]], width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lists of (D,) utterances, the last one last -> float32 (B, K, D) and bool (B, K).
+
+    Padded in front and always to DIALOGUE_K, so that the last utterance is at the end.
+    """
+    tokens = np.zeros((len(lines), DIALOGUE_K, width), np.float32)
+    mask = np.zeros((len(lines), DIALOGUE_K), np.bool_)
+    for b, line in enumerate(lines):
+        tokens[b, -len(line) :] = line
+        mask[b, -len(line) :] = True
+    return tokens, mask
+
+
+def pad(rows: list[list[np.ndarray]], width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lists of (D,) tokens -> float32 (B, T, D) and bool (B, T); T is at least 1."""
     longest = max([1, *(len(row) for row in rows)])
-    tokens = torch.zeros(len(rows), longest, width, device=device)
-    mask = torch.zeros(len(rows), longest, dtype=torch.bool, device=device)
+    tokens = np.zeros((len(rows), longest, width), np.float32)
+    mask = np.zeros((len(rows), longest), np.bool_)
     for b, row in enumerate(rows):
         if row:
-            tokens[b, : len(row)] = torch.stack(row)
+            tokens[b, : len(row)] = row
             mask[b, : len(row)] = True
     return tokens, mask

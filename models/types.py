@@ -5,7 +5,7 @@ Invariant: everything here is already aligned to one clock; nothing here reads a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -65,10 +65,14 @@ class ModalityScore:
 class Scores:
     """What a window says. `None` stands for "not enough evidence", never for a guess.
 
+    That is so when nothing was there to be scored, and when the interval came out so wide that
+    the score in its middle would mean nothing; what each modality says alone is given all the same.
+
     sentiment: in [-1, 1], with an interval of 80 % nominal coverage.
     arousal: in [-1, 1]; 0 is the arousal of a neutral state.
     emotions: (7,) in the order of EMOTIONS, sums to 1.
     contributions: exact Shapley value of each present modality; sums to sentiment - prior.
+    sounds: probability of each of the sounds of ESC-10, empty without sound or without the part.
     speech: float32 (T,) probabilities; frame i covers speech_start_ns + i * speech_step_ns.
     """
 
@@ -82,3 +86,16 @@ class Scores:
     speech_start_ns: int
     speech_step_ns: int
     speech: np.ndarray
+    sounds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def without_evidence(
+        cls, *, unimodal: dict[str, ModalityScore], speech_start_ns: int, speech_step_ns: int,
+        speech: np.ndarray, sounds: dict[str, float],
+    ) -> Scores:  # fmt: skip
+        """No score, but what is known beside it."""
+        return cls(
+            sentiment=None, sentiment_low=None, sentiment_high=None, arousal=None, emotions=None,
+            contributions={}, unimodal=unimodal, speech_start_ns=speech_start_ns,
+            speech_step_ns=speech_step_ns, speech=speech, sounds=sounds,
+        )  # fmt: skip

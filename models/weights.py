@@ -130,7 +130,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _read(folder: Path, entry: dict[str, Any]) -> bytes:
+def read_file(folder: Path, entry: dict[str, Any]) -> bytes:
+    """The bytes of a file that the manifest names, if they are the bytes that it names."""
     path = folder / entry["file"]
     try:
         content = path.read_bytes()
@@ -154,7 +155,7 @@ def read_part(folder: Path, name: str) -> dict[str, Tensor]:
     if entry is None:
         raise WeightsError(f"{folder / MANIFEST}: expected a part {name!r}, got none; {_REMEDY}")
     try:
-        return unpack(parse(_read(folder, entry)))
+        return unpack(parse(read_file(folder, entry)))
     except (SafetensorError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise WeightsError(

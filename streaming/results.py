@@ -54,7 +54,8 @@ class ModalityReceipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """What one modality gave to a result: its share of the sync receipt.
 
     `contribution` is its Shapley value on the sentiment score; `sentiment` and `emotions` are
-    what this modality alone would say. All three are absent when it was masked.
+    what this modality alone would say. All three are absent when it was masked; the contribution
+    alone is absent when the modalities together were not enough evidence for a score.
     `offset_ns` and `uncertainty_ns` say how far its times were moved and how sure they are.
     """
 
@@ -73,6 +74,7 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
 
     `faces`: most faces seen in one frame. `face_share`: share of the looked-at frames with one.
     `speech_share`: share of the window with speech. `loudness_dbfs`: RMS level; None: no sound.
+    `sounds`: probability of each sound of ESC-10 that is heard with 0.2 or more.
     """
 
     faces: int = 0
@@ -80,6 +82,7 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
     speech_share: Unit = 0.0
     loudness_dbfs: float | None = None
     words: int = 0
+    sounds: dict[str, Unit] = {}
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ from models.labels import VALENCE_VECTOR
 from models.types import EMOTIONS, MODALITIES
 
 TOKEN_D = 128
+CLEAN = -20.0  # logit of "degraded": the fusion cannot judge tokens that are not ours
+STAGES = ("faces", "voice", "sounds", "text", "context", "window")
+_OF_PLACE = {"faces": {"faces", "window"}, "text": {"text", "context", "window"}}
 _PLACES = {"video": "faces", "text": "text"}
 
 
@@ -72,8 +76,9 @@ class PluggedText(_Plugged):
         return tokens[torch.arange(len(tokens), device=tokens.device), last]
 
 
-def plug(network: nn.Module, externals: Sequence[External]) -> None:
-    """Put each encoder into the place of its modality."""
+def plug(network: nn.Module, externals: Sequence[External]) -> set[str]:
+    """Put each encoder into the place of its modality; the stages that are our own still."""
+    own = set(STAGES)
     for external in externals:
         place = _PLACES.get(external.modality)
         if place is None:
@@ -95,14 +100,16 @@ def plug(network: nn.Module, externals: Sequence[External]) -> None:
         _open_fusion(fusion, MODALITIES.index(external.modality))
         made = PluggedText(external) if place == "text" else PluggedFaces(external)
         setattr(network, place, made.eval())
+        own -= _OF_PLACE[place]
+    return own
 
 
 @torch.no_grad()
-def _open_fusion(fusion: nn.Module, m: int) -> None:
-    last = fusion.score[m][-1]  # type: ignore[index, operator, union-attr]
-    last.weight.zero_()  # type: ignore[union-attr, operator]
-    last.bias.zero_()  # type: ignore[union-attr, operator]
-    fusion.temperature[m] = 1.0  # type: ignore[index, operator]
+def _open_fusion(fusion: Any, m: int) -> None:
+    for head, bias in ((fusion.score[m], 0.0), (fusion.spoilt[m], CLEAN)):
+        head[-1].weight.zero_()
+        head[-1].bias.fill_(bias)
+    fusion.temperature[m] = 0.0  # a logarithm
 
 
 def revision(own: str, externals: Sequence[External]) -> str:

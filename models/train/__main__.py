@@ -18,11 +18,13 @@ from models.encoders.faces import FaceEncoder
 from models.encoders.text import TextEncoder
 from models.encoders.voice import VoiceEncoder
 from models.errors import ModelError
-from models.network import PARTS, Network
+from models.network import PARTS
+from models.train import engine
 from models.train.faces import train_faces
-from models.train.fusion import train_fusion
+from models.train.recipe import Recipe
 from models.train.report import Figures, report_faces, report_text, report_voice
 from models.train.text import train_text
+from models.train.transfer import publish
 from models.train.voice import train_voice
 from models.types import EMOTIONS
 
@@ -68,13 +70,15 @@ def _train_encoder(part: str, data: Path, out: Path, cache: Path, options: dict)
 
 
 def _train_fusion(data: Path, out: Path, cache: Path, options: dict) -> None:
-    network = Network()
-    for part in PARTS[:-1]:
-        weights.load(getattr(network, part), out, part)
-    figures = train_fusion(network, data, cache=cache, **options)
-    weights.save(network.fusion, out, "fusion", figures)
-    for title, rows in figures.items():
-        _show(title, rows)
+    quick, run = options["quick"], options["runs"] / "pool"
+    recipe = Recipe(
+        task="pool", model="gated", epochs=1 if quick else 6, batch=256, learning_rate=3e-3,
+        average=0.99, seed=options["seed"],
+        data={"encoders": str(out), **({"limit": 140, "steps": 10} if quick else {})},
+    )  # fmt: skip
+    figures = engine.train(recipe, data, run, cache)
+    publish(run, out, recipe)
+    _show("fusion", figures)
 
 
 app = typer.Typer(add_completion=False)

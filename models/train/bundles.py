@@ -7,7 +7,8 @@ label for contradiction, degraded samples for evidence that should count for les
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -15,34 +16,38 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models import features, weights
 from models.data.faces import load_faces
 from models.data.speech import Clip, load_speech
 from models.data.text import load_text
+from models.encoders.text import collate
 from models.labels import VALENCE_VECTOR, ferplus_matrix
-from models.network import Network
-from models.train import faces as train_faces
-from models.train import text as train_text
-from models.train import voice as train_voice
+from models.network import TOKEN_D, Network
+from models.state import SPEECH
+
+HOP_T, HOPS = 50, 4  # frames of a hop and hops of a window, as live
+BATCH = 128
+TEXTS = 2500  # of each set
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """tokens, poor (B, T, D); mask bool (B, T); labels int64 (B,); sentiment float32 (B,)."""
+    """tokens, poor (B, T, D); mask bool (B, T); labels int64 (B,); sentiment float32 (B,).
+
+    group int64 (B,): the speaker, or a number of its own; groups are never cut in two.
+    """
 
     tokens: Tensor
     poor: Tensor
     mask: Tensor
     labels: Tensor
     sentiment: Tensor
-    source: np.ndarray
+    group: Tensor
 
     def take(self, chosen: np.ndarray) -> Bundle:
         """Rows by index or boolean mask."""
         at = torch.from_numpy(chosen)
-        return Bundle(
-            self.tokens[at], self.poor[at], self.mask[at], self.labels[at], self.sentiment[at],
-            self.source[chosen],
-        )  # fmt: skip
+        return Bundle(*(getattr(self, field.name)[at] for field in fields(self)))
 
 
 def degrade_faces(pixels: np.ndarray, seed: int) -> Tensor:
@@ -55,12 +60,10 @@ def degrade_faces(pixels: np.ndarray, seed: int) -> Tensor:
     return x.clamp(0, 255)
 
 
-def degrade_clip(clip: Clip, rng: np.random.Generator) -> Clip:
-    """Noise within 1 neper (4 dB) of the loudest speech."""
-    grain = np.log(rng.exponential(1.0, clip.mel.shape) + 0.05)
-    mel = np.logaddexp(clip.mel, clip.mel.max() - rng.uniform(1, 3) + grain).astype(np.float32)
-    return Clip(path=clip.path, corpus=clip.corpus, speaker=clip.speaker, label=clip.label,
-                mel=mel, speech=clip.speech)  # fmt: skip
+def degrade_mel(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Noise within 1 to 3 nepers (4 to 13 dB) of the loudest speech; (T, 64) nats."""
+    grain = np.log(rng.exponential(1.0, mel.shape) + 0.05)
+    return np.logaddexp(mel, mel.max() - rng.uniform(1, 3) + grain).astype(np.float32)
 
 
 def degrade_text(text: str, rng: np.random.Generator) -> str:
@@ -70,71 +73,160 @@ def degrade_text(text: str, rng: np.random.Generator) -> str:
     return " ".join(kept or words[:1])
 
 
-def face_bundle(network: Network, data: Path, limit: int | None) -> Bundle:
-    """FER+ validation faces; sentiment is the mean valence of the votes."""
-    faces = load_faces(data, "valid").head(limit or 1 << 30)
+def window_of(mel: np.ndarray, speech: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The spoken middle 2 s of a clip, cut as the live pipeline cuts it.
+
+    (T, 64) nats and (T,) -> frames (hops, 24 + 50, 64), and in which hops somebody speaks.
+    """
+    normal, _ = features.normalise(mel, features.PEAK_FLOOR)
+    spoken = np.flatnonzero(speech >= SPEECH)
+    middle = int((spoken[0] + spoken[-1]) / 2) if len(spoken) else len(mel) // 2
+    total = HOP_T * HOPS
+    start = max(0, min(middle - total // 2, len(mel) - total))
+    quiet = features.MelState.initial().context
+    line = np.concatenate([quiet, normal, np.repeat(quiet[:1], total, 0)])
+    said = np.concatenate([speech, np.zeros(total, speech.dtype)])
+    hops = range(start, start + total, HOP_T)
+    frames = np.stack([line[at : at + features.CONTEXT_T + HOP_T] for at in hops])
+    mask = np.array([said[at : at + HOP_T].max() >= SPEECH for at in hops])
+    return frames, mask if mask.any() else np.ones_like(mask)
+
+
+@torch.inference_mode()
+def _encode(part: torch.nn.Module, *inputs: Tensor) -> Tensor:
+    chunks = zip(*(x.split(BATCH) for x in inputs), strict=True)
+    return torch.cat([part(*chunk) for chunk in chunks])
+
+
+def _encode_texts(network: Network, texts: list[str]) -> Tensor:
+    """(B, D), as they come, without a dialogue; sorted by length so that little is padding."""
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    tokens = torch.zeros(len(texts), TOKEN_D)
+    for at in range(0, len(order), BATCH):
+        chosen = order[at : at + BATCH]
+        with torch.inference_mode():
+            alone = network.text(*collate([texts[i] for i in chosen])).unsqueeze(1)
+            mask = torch.ones(len(chosen), 1, dtype=torch.bool)
+            tokens[chosen] = network.text.contextualise(alone, mask)
+    return tokens
+
+
+def face_bundle(network: Network, data: Path, split: str, limit: int | None) -> Bundle:
+    """FER+ faces; sentiment is the mean valence of the votes."""
+    faces = load_faces(data, split).head(limit or 1 << 30)
     shares = faces.targets @ ferplus_matrix()
-    clean = train_faces.tokens_of(network.faces, faces.pixels)
-    poor = train_faces.tokens_of(network.faces, degrade_faces(faces.pixels, 1).numpy())
+    clean = _encode(network.faces, torch.from_numpy(faces.pixels))
+    poor = _encode(network.faces, degrade_faces(faces.pixels, 1))
     return Bundle(
         clean.unsqueeze(1), poor.unsqueeze(1), torch.ones(len(clean), 1, dtype=torch.bool),
-        torch.from_numpy(shares.argmax(1)), torch.from_numpy(shares @ VALENCE_VECTOR),
-        np.full(len(clean), "ferplus"),
+        torch.from_numpy(shares.argmax(1)),
+        torch.from_numpy((shares @ VALENCE_VECTOR).astype(np.float32)),
+        torch.arange(len(clean)),
     )  # fmt: skip
 
 
-def voice_bundle(network: Network, data: Path, cache: Path, limit: int | None) -> Bundle:
-    """Two-second windows of the validation speakers; sentiment is the label's valence."""
-    clips = load_speech(data, "valid", cache, limit)
+def voice_bundle(network: Network, clips: list[Clip]) -> Bundle:
+    """Two-second windows of speakers never trained on; sentiment is the label's valence."""
     rng = np.random.default_rng(2)
-    windows = train_voice.windows_of(clips)
-    noisy = train_voice.windows_of([degrade_clip(clip, rng) for clip in clips])
+    pairs = [window_of(clip.mel, clip.speech) for clip in clips]
+    noisy = [window_of(degrade_mel(clip.mel, rng), clip.speech)[0] for clip in clips]
+    speakers = sorted({clip.speaker for clip in clips})
+    labels = torch.tensor([clip.label for clip in clips])
+
+    def tokens(frames: list[np.ndarray]) -> Tensor:
+        line = torch.from_numpy(np.concatenate(frames).astype(np.float32))
+        return _encode(network.voice, line).unflatten(0, (len(clips), HOPS))
+
     return Bundle(
-        train_voice.tokens_of(network.voice, windows), train_voice.tokens_of(network.voice, noisy),
-        windows.mask, windows.labels, torch.from_numpy(VALENCE_VECTOR)[windows.labels],
-        np.array([clip.corpus for clip in clips]),
+        tokens([frames for frames, _ in pairs]), tokens(noisy),
+        torch.from_numpy(np.stack([mask for _, mask in pairs])), labels,
+        torch.from_numpy(VALENCE_VECTOR)[labels],
+        torch.tensor([speakers.index(clip.speaker) for clip in clips]),
     )  # fmt: skip
 
 
-def text_bundle(network: Network, data: Path, limit: int | None) -> Bundle:
-    """GoEmotions and MELD validation rows with a single emotion."""
-    sets = load_text(data, "valid")
+def text_bundle(network: Network, data: Path, split: str, limit: int | None) -> Bundle:
+    """GoEmotions and MELD rows with a single emotion, each line by itself."""
+    sets = load_text(data, split)
     rows = [
-        (name, row) for name, part in sets.items() for row in part[:limit] if row.label is not None
+        row
+        for name in ("goemotions", "meld")
+        for row in [r for r in sets[name] if r.label is not None][: limit or TEXTS]
     ]
     rng = np.random.default_rng(3)
-    clean = train_text.tokens_of(network.text, [row.text for _, row in rows])
-    poor = train_text.tokens_of(network.text, [degrade_text(row.text, rng) for _, row in rows])
+    clean = _encode_texts(network, [row.text for row in rows])
+    poor = _encode_texts(network, [degrade_text(row.text, rng) for row in rows])
     return Bundle(
         clean.unsqueeze(1), poor.unsqueeze(1), torch.ones(len(clean), 1, dtype=torch.bool),
-        torch.tensor([row.label for _, row in rows]),
-        torch.tensor([row.sentiment for _, row in rows], dtype=torch.float32),
-        np.array([name for name, _ in rows]),
+        torch.tensor([row.label for row in rows]),
+        torch.tensor([row.sentiment for row in rows], dtype=torch.float32),
+        torch.arange(len(rows)),
     )  # fmt: skip
 
 
-def halves(bundle: Bundle, seed: int) -> tuple[Bundle, Bundle]:
-    """Two random halves: one to fit on, one to report on."""
-    chosen = np.random.default_rng(seed).random(len(bundle.labels)) < 0.5
-    return bundle.take(chosen), bundle.take(~chosen)
+def bundles_of(
+    network: Network, folder: Path, data: Path, split: str, cache: Path, limit: int | None = None
+) -> list[Bundle]:
+    """One bundle per modality, in the order of MODALITIES; kept on disk per version of encoders."""
+    parts = weights.read_manifest(folder)["parts"]
+    marks = [parts[name]["sha256"] for name in ("faces", "voice", "text")]
+    key = hashlib.sha256(repr((marks, str(data.resolve()), split, limit, 2)).encode()).hexdigest()
+    store = cache / f"pool-{key[:16]}.pt"
+    if store.exists():
+        return [Bundle(**entry) for entry in torch.load(store, weights_only=True)]
+    bundles = [
+        face_bundle(network, data, split, limit),
+        voice_bundle(network, load_speech(data, split, cache, limit)),
+        text_bundle(network, data, split, limit),
+    ]
+    cache.mkdir(parents=True, exist_ok=True)
+    torch.save([vars(bundle) for bundle in bundles], store)
+    return bundles
+
+
+def part_of(bundle: Bundle, part: int, parts: int, seed: int = 0) -> Bundle:
+    """One of `parts` random parts; the rows of a group stay together if there are many groups."""
+    groups = bundle.group.numpy()
+    alone = len(np.unique(groups)) < 50  # of a handful of speakers each part needs all
+    keys = np.arange(len(groups)) if alone else groups
+    chosen = np.random.default_rng(seed).integers(0, parts, int(keys.max()) + 1)
+    return bundle.take(chosen[keys] == part)
 
 
 @dataclass(frozen=True)
 class Combination:
-    """A batch of made-up people: what fusion takes in, and what it should say."""
+    """A batch of made-up people: what fusion takes in, and what it should say.
+
+    degraded: float (B, M), 1 where the sample of a modality was degraded.
+    """
 
     tokens: list[Tensor]
     masks: list[Tensor]
     emotions: Tensor
     sentiment: Tensor
+    degraded: Tensor
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Mix:
     """Shares of contradicting and of degraded samples among the combinations."""
 
     contradiction: float = 0.25
     degraded: float = 0.35
+
+
+CLEAN = Mix(contradiction=0.0, degraded=0.0)
+POOR = Mix(contradiction=0.0, degraded=1.0)
+
+
+def class_shares(bundles: list[Bundle], present: np.ndarray) -> np.ndarray:
+    """(7,) shares of the emotions among the people: the mean over the modalities (M,) present."""
+    counts = [
+        torch.bincount(b.labels, minlength=7).numpy() / len(b.labels)
+        for b, there in zip(bundles, present, strict=True)
+        if there
+    ]
+    return np.mean(counts, 0)
 
 
 def _draw(bundle: Bundle, wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -150,13 +242,20 @@ def _draw(bundle: Bundle, wanted: np.ndarray, rng: np.random.Generator) -> np.nd
 
 
 def combine(
-    bundles: list[Bundle], present: np.ndarray, rng: np.random.Generator, recipe: Recipe
+    bundles: list[Bundle], present: np.ndarray, rng: np.random.Generator, mix: Mix
 ) -> Combination:
-    """Draw one sample per modality for each row of `present`, bool (B, M)."""
+    """Draw one sample per modality for each row of `present`, bool (B, M).
+
+    Emotions are as frequent as in the corpora of the first row's modalities, not balanced: live
+    people are mostly neutral, and probabilities mean nothing without the frequencies behind them.
+    """
     size, m_count = present.shape
-    classes = rng.integers(0, 7, size)
-    odd_one = np.where(rng.random(size) < recipe.contradiction, rng.integers(0, m_count, size), -1)
-    poor = rng.random(present.shape) < recipe.degraded
+    classes = np.zeros(size, np.int64)
+    for row in np.unique(present, axis=0):
+        at = (present == row).all(1)
+        classes[at] = rng.choice(7, at.sum(), p=class_shares(bundles, row))
+    odd_one = np.where(rng.random(size) < mix.contradiction, rng.integers(0, m_count, size), -1)
+    poor = rng.random(present.shape) < mix.degraded
     weight = torch.from_numpy(present * np.where(poor, 0.2, 1.0)).float()
     weight = weight / weight.sum(1, keepdim=True)
     tokens, masks, emotions, sentiments = [], [], [], []
@@ -171,4 +270,5 @@ def combine(
     return Combination(
         tokens, masks, (torch.stack(emotions, 1) * weight.unsqueeze(-1)).sum(1),
         (torch.stack(sentiments, 1) * weight).sum(1),
+        torch.from_numpy(poor & present).float(),
     )  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,30 +143,34 @@ def test_a_text_counts_while_a_window_overlaps_it(analyser: Analyser, fresh: Fre
     assert covered == [True, True, True, True, False, False]
 
 
+def count_calls(analyser: Analyser, monkeypatch) -> list[tuple[str, int]]:
+    """Every call of a stage from here on: its name, and how many rows it was given."""
+    calls: list[tuple[str, int]] = []
+    for name, run_stage in list(analyser.stages.items()):
+
+        def note(*inputs, name=name, run_stage=run_stage):
+            calls.append((name, len(inputs[0])))
+            return run_stage(*inputs)
+
+        monkeypatch.setitem(analyser.stages, name, note)
+    return calls
+
+
 def test_each_hop_is_encoded_once(analyser: Analyser, fresh: Fresh, monkeypatch) -> None:
-    seen = SimpleNamespace(faces=0, voice=0, text=0)
-    for name in ("faces", "voice", "text"):
-        part = getattr(analyser._network, name)
-
-        def count(module, inputs, name=name) -> None:
-            setattr(seen, name, getattr(seen, name) + len(inputs[0]))
-
-        monkeypatch.setattr(part, "_forward_pre_hooks", {0: count})
+    calls = count_calls(analyser, monkeypatch)
     run(analyser, fresh(), person(0, True, True, True, 10))
-    assert (seen.faces, seen.voice, seen.text) == (20, 10, 5)
+    seen = {name: sum(n for stage, n in calls if stage == name) for name, _ in calls}
+    expected = {"faces": 20, "voice": 10, "sounds": 10, "text": 5, "context": 5, "window": 7}
+    assert seen == {name: n for name, n in expected.items() if name in analyser.stages}
 
 
 def test_one_call_per_encoder_whatever_the_number_of_streams(
     analyser: Analyser, fresh: Fresh, monkeypatch
 ) -> None:
-    calls: list[str] = []
-    for name in ("faces", "voice", "text"):
-        part = getattr(analyser._network, name)
-        note = {0: lambda module, inputs, name=name: calls.append(name)}
-        monkeypatch.setattr(part, "_forward_pre_hooks", note)
+    calls = count_calls(analyser, monkeypatch)
     people = [person(seed, True, True, True, 4) for seed in range(5)]
     analyser.step([windows(fresh(), hops)[0] for hops in people])
-    assert sorted(calls) == ["faces", "text", "voice"]
+    assert sorted(name for name, _ in calls) == sorted(analyser.stages)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])

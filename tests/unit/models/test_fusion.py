@@ -10,7 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.calibration import conformal_factor, fit_temperature
+from models.calibration import (
+    conformal_factor,
+    conformal_factors,
+    fit_temperature,
+    fit_temperatures,
+)
 from models.fusion import SUBSETS, Fusion, Opinions, shapley
 from models.metrics import ece, macro_f1, majority, uar
 from models.pooling import AttentionPool, masked_mean
@@ -38,7 +43,8 @@ def opinions(present: torch.Tensor, seed: int = 0) -> Opinions:
     shape = tuple(present.shape)
     said = torch.randn(*shape, 7, generator=generator).log_softmax(-1)
     sentiment = torch.rand(shape, generator=generator) * 2 - 1
-    return Opinions(said, sentiment, torch.randn(shape, generator=generator), present)
+    return Opinions(said, sentiment, torch.randn(shape, generator=generator), present,
+                    torch.rand(shape, generator=generator))  # fmt: skip
 
 
 def test_what_an_absent_modality_would_say_does_not_matter() -> None:
@@ -55,9 +61,10 @@ def test_what_an_absent_modality_would_say_does_not_matter() -> None:
         mix(first.sentiment, other.sentiment),
         mix(first.evidence, other.evidence),
         present,
+        mix(first.degraded, other.degraded),
     )
     a, b = fusion(first), fusion(mixed)
-    for name in ("emotions", "sentiment", "low", "high", "weights", "by_subset"):
+    for name in ("emotions", "sentiment", "low", "high", "width", "weights", "by_subset"):
         torch.testing.assert_close(getattr(a, name), getattr(b, name))
 
 
@@ -65,7 +72,7 @@ def test_more_evidence_weighs_more() -> None:
     base = opinions(torch.ones(1, 3, dtype=torch.bool))
     louder = Opinions(
         base.log_probabilities, base.sentiment, base.evidence + torch.tensor([[5.0, 0, 0]]),
-        base.present,
+        base.present, base.degraded,
     )  # fmt: skip
     fusion = Fusion()
     assert fusion(louder).weights[0, 0] > fusion(base).weights[0, 0]
@@ -94,6 +101,33 @@ def test_conformal_factor_covers_what_it_promises() -> None:
     errors = np.abs(rng.laplace(0, widths))
     factor = conformal_factor(errors[:2000], widths[:2000], 0.8)
     assert np.mean(errors[2000:] <= factor * widths[2000:]) == pytest.approx(0.8, abs=0.03)
+
+
+def test_two_temperatures_are_found_again() -> None:
+    generator = torch.Generator().manual_seed(0)
+    true = torch.randn(40_000, 7, generator=generator) * 1.5
+    labels = torch.multinomial(true.softmax(-1), 1, generator=generator).squeeze(1)
+    degraded = torch.rand(40_000, generator=generator)
+    temperature = torch.exp(np.log(0.7) + (np.log(3.0) - np.log(0.7)) * degraded)
+    pair = fit_temperatures(true * temperature[:, None], degraded, labels)
+    assert pair.exp().tolist() == pytest.approx([0.7, 3.0], rel=0.08)
+
+
+def test_both_groups_are_covered_though_the_estimate_of_the_group_is_poor() -> None:
+    rng = np.random.default_rng(0)
+
+    def group(scale: float, a: float, b: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        widths = rng.uniform(0.1, 1, 4000)
+        return np.abs(rng.laplace(0, scale * widths)), widths, rng.beta(a, b, 4000)
+
+    def covered(part: tuple[np.ndarray, np.ndarray, np.ndarray], pair: np.ndarray) -> float:
+        errors, widths, p = part
+        return float(np.mean(errors <= widths * np.exp((1 - p) * pair[0] + p * pair[1])))
+
+    pair = conformal_factors(group(1.0, 2, 5), group(2.5, 5, 2), 0.8)
+    assert covered(group(1.0, 2, 5), pair) == pytest.approx(0.8, abs=0.03)
+    assert covered(group(2.5, 5, 2), pair) == pytest.approx(0.8, abs=0.03)
+    assert pair[1] > pair[0] + 0.3
 
 
 def test_metrics_by_hand() -> None:
