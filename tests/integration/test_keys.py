@@ -58,9 +58,7 @@ def test_the_right_key_gets_everything_the_replay_port_too(folders, published):
     assert subscription._mender is not None  # it found the port of a publisher on 0.0.0.0
 
 
-def test_no_key_a_strangers_and_a_withdrawn_key_get_nothing(
-    folders, published, tmp_path
-):
+def test_no_key_a_strangers_and_a_withdrawn_key_get_nothing(folders, published, tmp_path):
     publisher, sink, address = published
     make_server_keys(tmp_path / "other")
     make_client_keys(tmp_path / "other", tmp_path / "stranger", "stranger")

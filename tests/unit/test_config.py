@@ -37,7 +37,10 @@ def test_every_shipped_configuration_is_valid(path: Path) -> None:
         ({"windws": {}}, "'windws'; did you mean 'windows'?"),
         ({"windows": {"hop": 1}}, "'windows.hop'; did you mean 'hop_ms'?"),
         ({"streams": [{"sources": [{**MEDIA, "ulr": "x"}]}]}, "did you mean 'url'?"),
-        ({"output": {"zzz": 1}}, "known here: file, heartbeat_ms, keys, publish, replay_mb, replay_s"),
+        (
+            {"output": {"zzz": 1}},
+            "known here: file, heartbeat_ms, keys, publish, replay_mb, replay_s",
+        ),
         ({"windows": {"hop_ms": "fast"}}, "Expected `float`, got `str` - at `windows.hop_ms`"),
         ({"windows": {"hop_ms": 1}}, ">= 100"),
         ({"streams": [{"name": "a b", "sources": [MEDIA]}]}, "streams[0].name"),
