@@ -19,7 +19,11 @@ COMMAND = "import tests.tiny_task; from attune.cli import main; main()"
 def train(folder: Path, run: str, kill_at: str = "") -> subprocess.CompletedProcess[str]:
     """`attune train` in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-c", COMMAND, "train", str(folder / "tiny.yaml"), "--threads", "1", "--data", str(folder / "data"), "--run", str(folder / run), "--cache", str(folder / "cache")],
+        [
+            *(sys.executable, "-c", COMMAND, "train", str(folder / "tiny.yaml")),
+            *("--threads", "1", "--data", str(folder / "data")),
+            *("--run", str(folder / run), "--cache", str(folder / "cache")),
+        ],
         env={**os.environ, "PYTHONPATH": str(ROOT), "TINY_KILL_AT": kill_at},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
