@@ -22,7 +22,7 @@ from models import weights
 from models.encoders.text import collate
 from models.errors import ModelError
 from models.network import TOKEN_D, Network
-from models.runtime import stages
+from models.runtime import parts_of, stages
 from models.state import DIALOGUE_K
 from models.types import FACE_PX
 
@@ -128,6 +128,7 @@ def export(folder: Path) -> dict[str, int]:
         entries[name] = {
             "file": path.name, "bytes": len(content),
             "sha256": hashlib.sha256(content).hexdigest(), "weights": shapes,
+            "parts": parts_of(network),
         }  # fmt: skip
     weights.annotate(folder, graphs=entries)
     return {name: entry["bytes"] for name, entry in entries.items()}

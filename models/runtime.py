@@ -76,10 +76,14 @@ class Encoder(nn.Module):
         return getattr(self.network, self.part)(*inputs)
 
 
+def parts_of(network: Network) -> list[str]:
+    """The encoders that the network has."""
+    return ["faces", "voice", "text"] + ["sounds"] * (network.sounds is not None)
+
+
 def stages(network: Network) -> dict[str, nn.Module]:
     """Every stage that the network has, by name."""
-    parts = ["faces", "voice", "text"] + ["sounds"] * (network.sounds is not None)
-    made: dict[str, nn.Module] = {part: Encoder(network, part) for part in parts}
+    made: dict[str, nn.Module] = {part: Encoder(network, part) for part in parts_of(network)}
     return {**made, "context": Context(network), "window": Window(network)}
 
 
@@ -135,10 +139,12 @@ def runs(
         entry = found[name]
         source = str(folder / entry["file"])
         graph = weights.read_file(folder, entry)
-        stale = {key for key, shape in entry["weights"].items() if _shape(tensors, key) != shape}
+        stale = [key for key, shape in entry["weights"].items() if _shape(tensors, key) != shape]
+        if entry["parts"] != parts_of(network):
+            stale.append("the network")
         if stale:
             warnings.warn(
-                f"{source}: made for another layout of {min(stale)}; PyTorch runs it, more slowly, "
+                f"{source}: made for another layout of {stale[0]}; PyTorch runs it, more slowly, "
                 "until the graphs are made anew: python -m models.export",
                 stacklevel=2,
             )

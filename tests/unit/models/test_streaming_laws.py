@@ -187,6 +187,18 @@ def test_a_stale_graph_is_said_and_not_used(folder: Path, tmp_path: Path) -> Non
     assert np.isfinite(run(analyser, "s", talk(1))[0].unimodal["audio"].sentiment)
 
 
+def test_graphs_of_a_network_without_sounds_are_not_used_for_one_with_them(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copytree(folder, tmp_path / "weights"))
+    manifest = json.loads((path / weights.MANIFEST).read_text())
+    del manifest["parts"]["sounds"]
+    (path / weights.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.warns(UserWarning, match="another layout of the network"):
+        analyser = Analyser.load(path, device="cpu")
+    assert all(scores.sounds == {} for scores in run(analyser, "s", talk(1)))
+
+
 def test_graphs_are_guarded_by_their_hash(
     folder: Path, tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
