@@ -98,7 +98,7 @@ def test_the_command_trains_weights_that_load(tmp_path: Path) -> None:
     manifest = read_manifest(out)
     assert set(manifest["parts"]) == {"faces", "voice", "text", "fusion"}
     assert manifest["label_maps"]["ferplus"]["contempt"] == "disgust"
-    assert (tmp_path / "runs" / "faces.csv").read_text().startswith("epoch,loss,")
+    assert (tmp_path / "runs" / "faces" / "metrics.csv").read_text().startswith("epoch,")
     hops = [hop(i, texts=says(i, "hello")) for i in range(4)]
     scores = Analyser.load(out).step(windows("someone", hops))[0]
     assert set(scores.unimodal) == {"video", "audio", "text"}
