@@ -27,7 +27,6 @@ FORMAT = 1
 SHIPPED = Path(__file__).parent / "weights"
 MANIFEST = "manifest.json"
 _TABLE_ROWS = 10_000  # matrices with more rows than this are embedding tables
-_ROWWISE = "trunk."  # matrices of a pretrained trunk, which came as int8 in the first place
 _MATRIX = 4_096  # matrices with fewer values are not worth fewer bits
 _GROUP = 32  # values of 4 bits that share a scale
 _REMEDY = "restore the folder from the release, or train anew: python -m models.train --help"
@@ -40,7 +39,7 @@ def pack(state: dict[str, Tensor], bits: dict[str, int] | None = None) -> dict[s
         value = value.detach().cpu()
         wanted = [b for prefix, b in (bits or {}).items() if name.startswith(prefix)]
         small = wanted[0] if wanted and value.ndim == 2 and value.numel() >= _MATRIX else 0
-        table = value.ndim == 2 and (len(value) > _TABLE_ROWS or name.startswith(_ROWWISE))
+        table = value.ndim == 2 and len(value) > _TABLE_ROWS
         if small == 4:
             packed[name], packed[f"{name}.scale"] = _nibbles(value)
         elif small == 8 or table:
