@@ -77,7 +77,8 @@ def _checked(
     if open_end:
         return a, b, band
     slope = (len(b) - 1) / max(len(a) - 1, 1)
-    return a, b, max(band, int(np.ceil(slope)) if slope > 1 else 0)
+    steep = slope > 1 or len(a) == 1  # a row must reach from its diagonal to that of the next
+    return a, b, max(band, int(np.ceil(slope)) if steep else 0)
 
 
 def _centres(n: int, m: int, open_end: bool) -> np.ndarray:
