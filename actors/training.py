@@ -37,7 +37,7 @@ def train_on_workers(
 ) -> dict[str, Any]:
     """`models.train.engine.train` by `workers` processes on CPUs; the same figures."""
     try:
-        from ray.train import RunConfig, ScalingConfig
+        from ray.train import RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.torch import TorchConfig, TorchTrainer
     except ImportError as error:
         raise TrainingError(
@@ -63,7 +63,11 @@ def train_on_workers(
             torch_config=TorchConfig(backend="gloo"),
         )
         trainer.fit()
-    except (RuntimeError, RayError) as error:  # Ray wraps what the workers raise
+    except (
+        RuntimeError,
+        RayError,
+        TrainingFailedError,
+    ) as error:  # Ray wraps what the workers raise
         raise _cause(error) from error
     finally:
         if own:
@@ -105,7 +109,7 @@ def _cause(error: BaseException) -> ModelError:
     for found in seen:
         if isinstance(found, ModelError):
             return found
-        inner = [found.__cause__, getattr(found, "cause", None)]
+        inner = [getattr(found, name, None) for name in ("__cause__", "cause", "_base_exc")]
         inner += list(getattr(found, "worker_failures", {}).values())
         seen += [e for e in inner if isinstance(e, BaseException) and e not in seen]
     last = (str(error).strip().splitlines() or [repr(error)])[-1]

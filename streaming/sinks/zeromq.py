@@ -11,6 +11,7 @@ import errno
 import ipaddress
 import re
 import socket as sockets
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -25,6 +26,7 @@ from streaming.sinks.base import require_open
 # two busy streams this is twenty minutes and 13 MB.
 SEND_HIGH_WATER_MARK = 10_000
 LINGER_MS = 2_000
+TERM_S = 2.0
 
 # A context that is collected as garbage waits without end for sockets it has lost sight of, so one
 # that was not closed is kept for as long as the process lives.
@@ -74,8 +76,13 @@ class BoundSocket:
         self.socket.close(linger_ms)
         if self._authenticator is not None:
             self._authenticator.stop()
-        self._context.term()
-        _CONTEXTS.discard(self._context)
+        # libzmq was once seen not to return from here although the linger was over; what it holds
+        # is left to the end of the process then, and whoever closes is not held up.
+        ending = threading.Thread(target=self._context.term, daemon=True)
+        ending.start()
+        ending.join(linger_ms / 1000 + TERM_S)
+        if not ending.is_alive():
+            _CONTEXTS.discard(self._context)
 
     def _guard(self, keys: ServerKeys) -> None:
         self._authenticator = ThreadAuthenticator(self._context)

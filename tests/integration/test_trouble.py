@@ -108,7 +108,11 @@ def test_a_full_disk_is_said_once_and_the_run_goes_on(
         (["--text", "nothere.srt"], 1, ("nothere.srt",)),
         (["--media", __file__], 1, (Path(__file__).name,)),
         (["--media", "x", "--output", "/nothere/out.jsonl"], 1, ("/nothere/out.jsonl",)),
-        (["--media", "x", "--publish", "tcp://0.0.0.0:7100"], 1, ("0.0.0.0", "CURVE", "127.0.0.1")),
+        (
+            ["--media", "x", "--publish", "tcp://0.0.0.0:7100"],
+            1,
+            ("0.0.0.0", "attune keys", "127.0.0.1"),
+        ),
         (["--media", "x", "--set", "model.path=/nothere"], 2, ("/nothere",)),
     ],
 )
