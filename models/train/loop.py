@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from models.train.engine import follow
+
 Batch = tuple[Tensor, ...]
 M = TypeVar("M", bound=nn.Module)
 
@@ -32,16 +34,6 @@ class Plan:
     weight_decay: float = 1e-2
     ema_decay: float = 0.998
     runs: Path = Path("runs")
-
-
-def _average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    decay = min(decay, (1 + step) / (10 + step))
-    mine, theirs = average.state_dict(), model.state_dict()
-    for key, value in mine.items():
-        if value.dtype.is_floating_point:
-            value.lerp_(theirs[key], 1 - decay)
-        else:
-            value.copy_(theirs[key])
 
 
 def _write_row(path: Path, row: dict[str, float]) -> None:
@@ -90,7 +82,7 @@ def fit(
                 optimiser.step()
                 schedule.step()
                 step += 1
-                _average(average, model, plan.ema_decay, step)
+                follow(average, model, plan.ema_decay, step)
                 total += loss.item()
                 bar.advance(task)
             row = {"epoch": epoch, "loss": total / plan.steps_per_epoch, **evaluate(average)}
