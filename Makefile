@@ -8,8 +8,10 @@ BIN    := $(VENV)/bin
 demo: $(VENV)/.installed
 	$(BIN)/attune demo
 
+# Integration tests start servers and Ray, each with the machine to itself.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 tests/unit tests/contract tests/property
+	$(BIN)/python -m pytest tests/integration
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
