@@ -13,6 +13,7 @@ from actors.infer import InferStage, Scorer
 from actors.ingest import Ingest
 from actors.messages import Cargo
 from actors.publish import PublishStage
+from actors.recording import RecordedAlign
 from actors.report import Report, cpu_seconds
 from streaming.clock import NS_PER_S, Clock, SystemClock
 from streaming.mailbox import Mailbox
@@ -25,7 +26,10 @@ NS_PER_TICK = int(TICK_S * NS_PER_S)
 
 
 class InlinePipeline:
-    """All stages on the calling thread, the readers on theirs. Sinks are closed at the end."""
+    """All stages on the calling thread, the readers on theirs. Sinks are closed at the end.
+
+    `align`: in the place of an `AlignStage` of its own, to record what goes into it.
+    """
 
     def __init__(
         self,
@@ -33,11 +37,12 @@ class InlinePipeline:
         analyser: Scorer,
         sinks: list[Sink],
         clock: Clock | None = None,
+        align: AlignStage | RecordedAlign | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._mailbox: Mailbox[Cargo] = Mailbox(IN_FLIGHT)
-        self._align = AlignStage(settings.windows, self._clock)
+        self._align = align or AlignStage(settings.windows, self._clock)
         self._infer = InferStage(analyser, self._clock)
         self._publish = PublishStage(settings, sinks, self._clock)
         self._ingest = Ingest(settings.streams, settings, self._clock, self._mailbox.put)

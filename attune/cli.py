@@ -109,6 +109,75 @@ def run(
 
 
 @app.command()
+def record(
+    file: Annotated[Path, typer.Argument(metavar="FILE.mcap", help="Where the session goes.")],
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="Settings; see configs/.")
+    ] = None,
+    media: Annotated[
+        str | None, typer.Option(metavar="PATH_OR_URL", help="Anything that FFmpeg reads.")
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Words: .srt, .vtt, .jsonl, or - for standard input."),
+    ] = None,
+    keep_media: Annotated[
+        bool,
+        typer.Option(
+            "--keep-media", help="Also keep face crops, sound and words: ask the people first."
+        ),
+    ] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="As fast as possible instead of in real time.")
+    ] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as windows.hop_ms=250."),
+    ] = None,
+) -> None:
+    """Analyse streams, in one process, and write the session down for attune replay."""
+    from attune.record import Recorder
+    from attune.run import from_options, run_pipeline
+
+    settings, asked_address = from_options(
+        config=config,
+        media=media,
+        text=text,
+        stream=None,
+        publish=None,
+        output=None,
+        fast=fast,
+        inline=True,
+        assignments=set_ or [],
+    )
+    recorder = Recorder(file, keep_media=keep_media)
+    raise typer.Exit(run_pipeline(settings, asked_address=asked_address, recorder=recorder))
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(metavar="FILE.mcap", help="Made by attune record.")],
+    assert_identical: Annotated[
+        bool, typer.Option("--assert-identical", help="Exit 1 at the first difference.")
+    ] = False,
+    output: Annotated[
+        str | None, typer.Option(metavar="FILE.jsonl", help="Write the replayed messages.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="What if: windows.lateness_ms=200."),
+    ] = None,
+) -> None:
+    """Run a recorded session again: the same results, or the first difference."""
+    from attune.replay import run_replay
+
+    code = run_replay(
+        file, assert_identical=assert_identical, assignments=set_ or [], output=output
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
 def watch(
     address: Annotated[str, typer.Argument(help="Where a publisher publishes.")] = DEFAULT_ADDRESS,
     stream: Annotated[str | None, typer.Option(metavar="NAME", help="Only this stream.")] = None,

@@ -16,6 +16,7 @@ from rich.console import Console
 from actors.report import Report
 from attune import config as configuration
 from attune.display import Display
+from attune.record import Recorder
 from attune.summary import show_summary
 from streaming.errors import SinkError, UsageError
 from streaming.results import Message
@@ -68,15 +69,19 @@ def run_pipeline(
     *,
     asked_address: bool = True,
     on_message: OnMessage | None = None,
+    recorder: Recorder | None = None,
 ) -> int:
-    """Run `settings` to the end; the exit code. Messages also go to `on_message`."""
+    """Run `settings` to the end; the exit code. Messages also go to `on_message`.
+
+    `recorder` writes the session down; that works in one process only (runtime inline).
+    """
     console = Console(stderr=True)
     settings = _with_free_address(settings, asked_address, console)
     signals = Signals()
     signals.take()
     display = Display(console, settings, on_message)
     if settings.pipeline.runtime == "inline":
-        report = _run_inline(settings, display, signals)
+        report = _run_inline(settings, display, signals, recorder)
     else:
         report = _run_on_ray(settings, display, signals)
     show_summary(console, report, settings)
@@ -85,14 +90,18 @@ def run_pipeline(
     return 1 if report.failures else signals.exit_code
 
 
-def _run_inline(settings: AttuneSettings, display: Display, signals: Signals) -> Report:
+def _run_inline(
+    settings: AttuneSettings, display: Display, signals: Signals, recorder: Recorder | None
+) -> Report:
     from actors.inline import InlinePipeline
     from actors.sinks import open_sinks
     from actors.warmup import load_analyser, warm_aligner
 
     analyser = load_analyser(settings.model)
     warm_aligner()
-    pipeline = InlinePipeline(settings, analyser, [*open_sinks(settings.output), display])
+    align = None if recorder is None else recorder.begin(settings, analyser.revision)
+    sinks = [*open_sinks(settings.output), display, *(recorder.sinks if recorder else ())]
+    pipeline = InlinePipeline(settings, analyser, sinks, align=align)
     with display.shown():
         return pipeline.run(signals.stop)
 

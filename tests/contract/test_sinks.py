@@ -14,6 +14,8 @@ import zmq
 from streaming.errors import SinkError
 from streaming.health import Health, HealthKind
 from streaming.sinks import JsonlSink, MemorySink, Publisher, Sink, ZmqPublisher
+from streaming.sinks.recording import RecordingWriter
+from streaming.sources.recording import Recording
 from streaming.wire import decode, encode, parse_json_line
 
 Frames = list[tuple[bytes, bytes]]
@@ -66,7 +68,26 @@ def drain(subscriber, n):
     return frames
 
 
-@pytest.fixture(params=[memory_fixture, jsonl_fixture, zmq_fixture], ids=["memory", "file", "zmq"])
+def recording_fixture(tmp_path):
+    path = tmp_path / "out.mcap"
+    sink = RecordingWriter(path, {})
+
+    def received(n):
+        return [(entry.topic.encode(), entry.data) for entry in Recording(path).entries()]
+
+    yield Fixture(sink, received)
+    sink.close()
+
+
+FIXTURES = {
+    "memory": memory_fixture,
+    "file": jsonl_fixture,
+    "zmq": zmq_fixture,
+    "recording": recording_fixture,
+}
+
+
+@pytest.fixture(params=FIXTURES.values(), ids=FIXTURES.keys())
 def fixture(request, tmp_path):
     yield from request.param(tmp_path)
 
