@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("aligner", "dtw", "model", "gpu", "publish", "latency", "streams", "soak")
+NAMES = ("aligner", "clock", "dtw", "model", "gpu", "publish", "latency", "streams", "soak")
 
 
 def main() -> int:

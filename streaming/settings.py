@@ -56,16 +56,24 @@ class SyntheticSettings(Settings, frozen=True, kw_only=True, tag="synthetic", ta
 
 
 class CameraSettings(Settings, frozen=True, kw_only=True, tag="camera", tag_field="kind"):
-    """A local camera, by index."""
+    """A local camera: index, part of its name, or path. 0 for size or rate: the camera's own."""
 
-    index: Annotated[int, Meta(ge=0)] = 0
+    device: str | int = 0
+    width_px: Annotated[int, Meta(ge=0)] = 0
+    height_px: Annotated[int, Meta(ge=0)] = 0
+    fps: NonNegative = 0.0
     duration_s: NonNegative = 0.0
 
 
 class MicrophoneSettings(Settings, frozen=True, kw_only=True, tag="microphone", tag_field="kind"):
-    """A local microphone, by index or part of its name; empty for the default."""
+    """A local microphone, by index or part of its name; empty for the default.
 
-    device: str = ""
+    0 for rate or channels: the device's own rate, and up to two channels (their mean is taken).
+    """
+
+    device: str | int = ""
+    sample_rate_hz: Annotated[int, Meta(ge=0, le=384_000)] = 0
+    channels: Annotated[int, Meta(ge=0, le=64)] = 0
     duration_s: NonNegative = 0.0
 
 

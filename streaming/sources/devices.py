@@ -53,9 +53,9 @@ class CameraSource:
         self._rate_hz = vision.rate_hz
         self._stop = threading.Event()
         with quiet():
-            self._camera = cv2.VideoCapture(settings.index)
+            self._camera = cv2.VideoCapture(settings.device)
         if not self._camera.isOpened():
-            raise SourceError(f"camera {settings.index}: not found. {there_are('camera')}")
+            raise SourceError(f"camera {settings.device}: not found. {there_are('camera')}")
         self._camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         fps = self._camera.get(cv2.CAP_PROP_FPS) or 30.0
         # A frame is exposed about one frame time before it can be read.
@@ -138,7 +138,7 @@ class MicrophoneSource:
         self._stop = threading.Event()
         self._framer = AudioFramer(min(hop_ns, CHUNK_NS), stream=stream)
         self._swr: MonoResampler | None = None
-        self._open(settings.device)
+        self._open(str(settings.device))
 
     def _open(self, device: str) -> None:
         with quiet():

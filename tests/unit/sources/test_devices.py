@@ -19,7 +19,7 @@ def refusal(settings) -> str:
 
 
 def test_a_camera_that_is_not_there(capfd):
-    message = refusal(CameraSettings(index=97))
+    message = refusal(CameraSettings(device=97))
     assert message.startswith("camera 97: not found. This machine has ")
     assert capfd.readouterr().err == ""
 
@@ -27,7 +27,7 @@ def test_a_camera_that_is_not_there(capfd):
 def test_the_message_lists_what_there_is(monkeypatch):
     there = [("camera", 0, "Built-in", "/dev/video0"), ("microphone", 1, "USB", "1 ch")]
     monkeypatch.setattr(device_list, "list_devices", lambda: there)
-    assert refusal(CameraSettings(index=97)).endswith("This machine has 0: Built-in.")
+    assert refusal(CameraSettings(device=97)).endswith("This machine has 0: Built-in.")
 
 
 def test_without_portaudio_the_message_says_what_to_install(monkeypatch):
