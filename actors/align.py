@@ -11,12 +11,13 @@ from actors.messages import Cargo, Packets, StreamEnded, StreamOpened
 from actors.translate import window_ready
 from streaming.aligner import Aligner
 from streaming.clock import NS_PER_MS, Clock
+from streaming.revising import RevisingAligner
 from streaming.settings import WindowSettings
 from streaming.windows import Window
 
 
 class _Stream(msgspec.Struct, eq=False):
-    aligner: Aligner
+    aligner: Aligner | RevisingAligner
     opened: StreamOpened
     end_ns: int = 0
 
@@ -34,8 +35,7 @@ class AlignStage:
         """Take one hand-over from ingest; give what it makes ready."""
         match cargo:
             case StreamOpened():
-                spec = self._windows.spec(cargo.modalities, paced=cargo.paced)
-                self._streams[cargo.stream] = _Stream(Aligner(cargo.stream, spec), cargo)
+                self._streams[cargo.stream] = _Stream(self._aligner(cargo), cargo)
                 return []
             case Packets(batch=batch):
                 stream = self._streams.get(batch.stream)
@@ -50,6 +50,13 @@ class AlignStage:
         """Give what the passing of time alone makes ready."""
         return [out for stream in list(self._streams.values()) for out in self._poll(stream)]
 
+    def _aligner(self, opened: StreamOpened) -> Aligner | RevisingAligner:
+        spec = self._windows.spec(opened.modalities, paced=opened.paced)
+        revise_ns = round(self._windows.revise_ms * NS_PER_MS)
+        if revise_ns and spec.deadline_ns:
+            return RevisingAligner(opened.stream, spec, revise_ns)
+        return Aligner(opened.stream, spec)
+
     def _poll(self, stream: _Stream) -> list[Cargo]:
         now_ns = self._clock.now_ns()
         opened = stream.opened
@@ -63,7 +70,7 @@ class AlignStage:
         return out
 
     def _ready(self, stream: _Stream, window: Window, now_ns: int) -> Cargo:
-        stream.end_ns = window.end_ns
+        stream.end_ns = max(stream.end_ns, window.end_ns)
         return window_ready(
             window,
             self._hop_ns,

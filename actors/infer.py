@@ -6,6 +6,7 @@ stream share a batch, because the second needs what the first left behind.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
@@ -15,7 +16,7 @@ from actors.translate import SPEECH_AT, prediction, window_input
 from models.types import Scores, WindowInput
 from streaming.clock import NS_PER_MS, Clock
 from streaming.results import Timing
-from streaming.windows import ClosedBy
+from streaming.windows import ClosedBy, Status
 
 
 class Scorer(Protocol):
@@ -28,6 +29,9 @@ class Scorer(Protocol):
 
     def forget(self, stream: str) -> None:
         """Drop the memory of a stream."""
+
+    def fork(self, stream: str, to: str) -> None:
+        """Give the stream `to` a memory of its own, as that of `stream` is now."""
 
 
 class InferStage:
@@ -68,7 +72,10 @@ class InferStage:
 
     def _score(self, batch: list[WindowReady]) -> list[Cargo]:
         taken_ns = self._clock.now_ns()
-        scores = self._analyser.step([window_input(ready) for ready in batch])
+        scores = self._analyser.step([self._input(ready) for ready in batch])
+        for ready in batch:
+            if ready.status is Status.PROVISIONAL:
+                self._analyser.forget(_aside(ready.stream))
         model_ms = _ms(self._clock.now_ns() - taken_ns)
         return [
             Scored(
@@ -89,9 +96,19 @@ class InferStage:
             for ready, score in zip(batch, scores, strict=True)
         ]
 
+    def _input(self, ready: WindowReady) -> WindowInput:
+        """A provisional window is scored on a copy of the stream's memory: it leaves no trace."""
+        asked = window_input(ready)
+        if ready.status is not Status.PROVISIONAL:
+            return asked
+        self._analyser.fork(ready.stream, _aside(ready.stream))
+        return dataclasses.replace(asked, stream=_aside(ready.stream))
+
     def _speech_share(self, ready: WindowReady, scores: Scores) -> float:
         """Share of the window's speech frames in which somebody spoke."""
         frames = self._speech.setdefault(ready.stream, deque())
+        if ready.status is Status.PROVISIONAL:
+            frames = frames.copy()
         frames.extend(
             (scores.speech_start_ns + i * scores.speech_step_ns, bool(p >= SPEECH_AT))
             for i, p in enumerate(scores.speech)
@@ -103,6 +120,11 @@ class InferStage:
     def _forget(self, stream: str) -> None:
         self._analyser.forget(stream)
         self._speech.pop(stream, None)
+
+
+def _aside(stream: str) -> str:
+    """A name that no stream can have."""
+    return f"{stream} (provisional)"
 
 
 def _ms(span_ns: int) -> float:

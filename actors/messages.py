@@ -19,7 +19,7 @@ from streaming.results import (
     Prediction,
     Signals,
 )
-from streaming.windows import ClosedBy
+from streaming.windows import ClosedBy, Status
 
 
 class StreamOpened(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -71,6 +71,7 @@ class WindowReady(msgspec.Struct, frozen=True, kw_only=True, tag=True, eq=False)
     start_ns: int
     end_ns: int
     closed_by: ClosedBy
+    status: Status = Status.FINAL
     revision: int
     hops: tuple[HopData, ...]
     receipts: dict[Modality, ModalityReceipt]

@@ -16,7 +16,7 @@ from streaming.clock import NS_PER_MS, Clock
 from streaming.errors import SinkError
 from streaming.events.engine import EventEngine
 from streaming.health import Health, HealthKind
-from streaming.results import Event, Prediction, Result
+from streaming.results import Event, Prediction, Result, Status
 from streaming.settings import AttuneSettings
 from streaming.sinks import Publisher, Sink
 
@@ -57,6 +57,9 @@ class PublishStage:
         totals = self._totals(result.stream)
         self._send_health(prediction.health, totals)
         self._send(self._timed(prediction, totals))
+        totals.statuses[result.status] = totals.statuses.get(result.status, 0) + 1
+        if result.status is Status.PROVISIONAL:
+            return  # events rest on settled windows only
         totals.windows += 1
         totals.end_ns = result.end_ns
         engine = self._engines.get(result.stream)
@@ -72,7 +75,9 @@ class PublishStage:
             return result
         end_ns = prediction.origin_ns + result.end_ns
         total_ms = round((self._clock.now_ns() - end_ns) / NS_PER_MS, 3)
-        totals.latency_ms.append(total_ms)
+        if result.index >= totals.first_index:
+            totals.latency_ms.append(total_ms)
+            totals.first_index = result.index + 1
         timing = msgspec.structs.replace(result.timing, total_ms=total_ms)
         return msgspec.structs.replace(result, timing=timing)
 

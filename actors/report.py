@@ -12,9 +12,12 @@ RECENT = 8192  # latencies kept for percentiles: over an hour of one stream
 
 @dataclass(kw_only=True)
 class StreamTotals:
-    """What one stream came to. Latencies in milliseconds beyond the window's end, the latest."""
+    """What one stream came to. Latencies, the latest, in milliseconds beyond the
+    window's end: of what was shown first. `windows` are settled; results by status."""
 
     windows: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+    first_index: int = 0  # windows before this one were shown before, and their latency counted
     end_ns: int = 0
     events: dict[str, int] = field(default_factory=dict)
     pushed: int = 0

@@ -45,6 +45,12 @@ def _figures(report: Report) -> list[str]:
         f"{windows} windows in {report.wall_s:.1f} s; CPU {100 * report.cpu_share:.0f} % of one "
         "core (" + ", ".join(f"{k} {v:.1f} s" for k, v in report.cpu_s.items()) + ")"
     )
+    lines += [
+        f"stream {name}: {shown} windows were shown before they were settled, "
+        f"{totals.statuses.get('revised', 0)} of them revised"
+        for name, totals in report.streams.items()
+        if (shown := totals.statuses.get("provisional"))
+    ]
     if report.interrupted:
         lines.append("ended early: everything admitted was delivered")
     return lines

@@ -53,11 +53,24 @@ class StreamState:
         self.ended = False
 
     def _take_result(self, result: Result) -> None:
+        shown = self.result
+        if shown is not None and shown.epoch == result.epoch and shown.index >= result.index:
+            self._settle(result)
+        else:
+            self._show(result)
+
+    def _show(self, result: Result) -> None:
         self.result = result
         self.counts["results"] += 1
         self.mood.append(None if result.sentiment is None else result.sentiment.score)
         if result.timing.total_ms is not None:
             self.delay_ms.append(result.timing.total_ms)
+
+    def _settle(self, result: Result) -> None:
+        """What was shown as provisional is settled; only the latest is still to be seen."""
+        if self.result is not None and self.result.index == result.index:
+            self.result = result
+            self.mood[-1] = None if result.sentiment is None else result.sentiment.score
 
     def _take_event(self, event: Event) -> None:
         if event.phase is Phase.END:

@@ -99,6 +99,12 @@ class Analyser:
         """Drop the memory of a stream that ended or restarts; unknown names are fine."""
         self._streams.pop(stream, None)
 
+    def fork(self, stream: str, to: str) -> None:
+        """Give the stream `to` a memory of its own, as that of `stream` is now."""
+        known = self._streams.get(stream)
+        if known is not None:
+            self._streams[to] = known.fork()
+
     def step(self, windows: Sequence[WindowInput]) -> list[Scores]:
         """Score one window of each given stream; the order of results is that of the windows."""
         if not windows:

@@ -5,7 +5,7 @@ Invariant: a hop is encoded once; its tokens stay for as long as a window covers
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -113,6 +113,12 @@ class StreamState:
     mel: features.MelState = field(default_factory=features.MelState.initial)
     next_frame_ns: int | None = None
     end_ns: int | None = None
+
+    def fork(self) -> StreamState:
+        """The same memory, to be carried on on its own."""
+        return replace(
+            self, hops=list(self.hops), texts=list(self.texts), dialogue=list(self.dialogue)
+        )
 
     def take(self, window: WindowInput, vad: SileroVad, jobs: Jobs) -> Speech:
         """Admit the new hops of a window: queue what is to be encoded, run the VAD."""

@@ -10,6 +10,8 @@ the order of arrival; and pushed = windowed + dropped + pending, always.
 
 from __future__ import annotations
 
+import copy
+
 import msgspec
 import numpy as np
 
@@ -285,6 +287,18 @@ class Aligner:
     def finished(self) -> bool:
         """All modalities have ended and everything has been emitted."""
         return bool(self._flags & k.FINISHED)
+
+    def twin(self, deadline_ns: int) -> Aligner:
+        """A copy that can be polled with another deadline, leaving this one as it is."""
+        twin = copy.copy(self)
+        twin._state, twin._rows = self._state.copy(), self._rows.copy()
+        twin._order, twin._health = self._order.copy(), []
+        twin._state[-1, k.DEADLINE] = deadline_ns
+        twin._due_ns = self._index * self._hop_ns + self._length_ns + deadline_ns
+        twin._lanes = [copy.copy(lane) for lane in self._lanes]
+        for lane in twin._lanes:
+            lane.payloads = list(lane.payloads)
+        return twin
 
     def ledger(self) -> Ledger:
         """Where every packet went, as of now."""

@@ -19,19 +19,12 @@ from streaming.health import HealthKind as HealthKind
 from streaming.health import Timing as Timing
 from streaming.modality import Modality
 from streaming.states import ClosedBy, ViewState
+from streaming.states import Status as Status
 
 EMOTIONS = ("neutral", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
 
 Unit = Annotated[float, Meta(ge=0.0, le=1.0)]
 Signed = Annotated[float, Meta(ge=-1.0, le=1.0)]
-
-
-class Status(StrEnum):
-    """How settled a result is."""
-
-    PROVISIONAL = "provisional"
-    FINAL = "final"
-    REVISED = "revised"
 
 
 class Phase(StrEnum):
@@ -88,7 +81,9 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
 class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
     """What the people in one window of one stream seem to feel.
 
-    `sentiment`, `arousal` and `emotions` are None when there was not enough evidence.
+    `sentiment`, `arousal` and `emotions` are None when there was not enough evidence. A
+    provisional result is followed by one other of the same `index`: final (revision 0, the same
+    input) or revised (revision 1).
     """
 
     schema: str = SCHEMA

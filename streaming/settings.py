@@ -90,12 +90,17 @@ class StreamSettings(Settings, frozen=True, kw_only=True):
 
 
 class WindowSettings(Settings, frozen=True, kw_only=True):
-    """Geometry and patience of the windows, in milliseconds."""
+    """Geometry and patience of the windows, in milliseconds.
+
+    A live window that is `deadline_ms` past its end goes out without what has not come. With
+    `revise_ms` above 0 it goes out as provisional, and is settled at most `revise_ms` later.
+    """
 
     length_ms: Positive = 2000.0
     hop_ms: Annotated[float, Meta(ge=100, le=2000)] = 500.0
     lateness_ms: NonNegative = 0.0
     deadline_ms: NonNegative = 1000.0
+    revise_ms: Annotated[float, Meta(ge=0, le=60_000)] = 0.0
 
     def spec(self, modalities: tuple[Modality, ...], *, paced: bool) -> WindowSpec:
         """What the aligner needs. Without pacing there is no deadline: all input is waited for."""

@@ -13,6 +13,14 @@ class ClosedBy(StrEnum):
     END = "end"  # the stream ended inside it
 
 
+class Status(StrEnum):
+    """How settled a window, and so its result, is."""
+
+    PROVISIONAL = "provisional"  # shown at its deadline; a late modality may still come
+    FINAL = "final"
+    REVISED = "revised"  # final, and not what was shown before
+
+
 class ViewState(StrEnum):
     """What a modality amounts to in one window."""
 

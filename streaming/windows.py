@@ -16,6 +16,7 @@ import numpy.typing as npt
 from streaming.health import Health
 from streaming.packets import Float32Array, Int64Array, Modality, Payload
 from streaming.states import ClosedBy as ClosedBy
+from streaming.states import Status as Status
 from streaming.states import ViewState as ViewState
 
 
@@ -102,6 +103,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     new_from_ns: int
     views: tuple[View, ...]
     closed_by: ClosedBy
+    status: Status = Status.FINAL
     revision: int = 0
     health: tuple[Health, ...] = ()
 

@@ -75,6 +75,10 @@ class Recorder:
         """As `Analyser.forget`."""
         self._analyser.forget(stream)
 
+    def fork(self, stream: str, to: str) -> None:
+        """As the analyser does."""
+        self._analyser.fork(stream, to)
+
     def step(self, windows: Sequence[WindowInput]) -> list[Scores]:
         """As `Analyser.step`, for the one stream."""
         if self.material is not None:
