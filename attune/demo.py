@@ -17,7 +17,7 @@ from streaming.errors import UsageError
 from streaming.packets import Modality
 from streaming.results import Event, Message, Phase, Result
 from streaming.settings import AttuneSettings, StreamSettings, SyntheticSettings, VisionSettings
-from streaming.sources.devices import list_devices
+from streaming.sources.device_list import list_devices
 from streaming.sources.open import open_source
 from streaming.sources.synthetic import Truth
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from streaming.sources.devices import list_devices
+from streaming.sources.device_list import list_devices
 
 
 def show_devices() -> None:

@@ -85,6 +85,13 @@ class ClockMap:
         )
         return Stamp(t_ns, uncertainty_ns, _TRACKING[tracking])
 
+    def at(self, device_ns: int) -> tuple[int, int]:
+        """Session time of `device_ns` and its uncertainty by what is known now."""
+        return (
+            k.line_ns(self._ints, self._floats, device_ns),
+            k.uncertainty_ns(self._ints, self._floats, device_ns),
+        )
+
     def reanchor(self) -> None:
         """The device lost count (an xrun, a new device): begin anew at the next packet.
 

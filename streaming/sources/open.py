@@ -39,10 +39,10 @@ def open_source(
 
             return SyntheticSource(settings, stream=stream, vision=vision, hop_ns=hop_ns)
         case CameraSettings():
-            from streaming.sources.devices import CameraSource
+            from streaming.sources.camera import CameraSource
 
             return CameraSource(settings, stream=stream, vision=vision)
         case MicrophoneSettings():
-            from streaming.sources.devices import MicrophoneSource
+            from streaming.sources.microphone import MicrophoneSource
 
             return MicrophoneSource(settings, stream=stream, hop_ns=hop_ns)

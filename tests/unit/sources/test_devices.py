@@ -7,7 +7,7 @@ import pytest
 from streaming.errors import SourceError
 from streaming.settings import CameraSettings, MicrophoneSettings, VisionSettings
 from streaming.sources import device_list
-from streaming.sources.devices import list_devices
+from streaming.sources.device_list import list_devices
 from streaming.sources.open import open_source
 
 
@@ -34,7 +34,7 @@ def test_without_portaudio_the_message_says_what_to_install(monkeypatch):
     def missing() -> None:
         raise SourceError(device_list.PORTAUDIO_MISSING)
 
-    monkeypatch.setattr("streaming.sources.devices.portaudio", missing)
+    monkeypatch.setattr("streaming.sources.portaudio_port.portaudio", missing)
     assert "apt install libportaudio2" in refusal(MicrophoneSettings())
 
 
