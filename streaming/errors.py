@@ -3,6 +3,7 @@
     AttuneError                 exit code 1
     ├── UsageError              exit code 2: the command line or the configuration is wrong
     ├── SourceError             a source cannot be opened or read
+    │   └── PortLostError     a device went while it was in use; it is tried again
     ├── SinkError               a result cannot be delivered (address in use, disk full)
     ├── WireError               a message from outside cannot be understood
     └── PipelineError           a stage died and could not be brought back
@@ -28,6 +29,10 @@ class UsageError(AttuneError):
 
 class SourceError(AttuneError):
     """A source cannot be opened, or broke in a way that it cannot recover from."""
+
+
+class PortLostError(SourceError):
+    """The device is gone: unplugged, or its server ended."""
 
 
 class SinkError(AttuneError):

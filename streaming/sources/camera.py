@@ -1,31 +1,36 @@
-"""Local cameras and microphones.
+"""A local camera: the freshest frame at each tick of `vision.rate_hz`, at its time of exposure.
 
-Invariant: the audio callback only copies; times are session-clock times of capture, not of
-arrival; what the devices' libraries would print on stderr does not get there.
+Invariant: a camera that goes is told of once, tried again with growing pauses, and told of when
+it is back; what is wrong with its pictures is told of, and the pictures go on.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
 
-from streaming.clock import NS_PER_MS, NS_PER_S, Clock, SystemClock
-from streaming.errors import SourceError
-from streaming.packets import Modality, Packet, Progress, VideoFrame
+from streaming.clock import NS_PER_S, Clock, SystemClock
+from streaming.clock_map import ClockMap, Stamp, Tracking
+from streaming.errors import PortLostError
+from streaming.packets import Modality, Packet, Progress, Uint8Array, VideoFrame
 from streaming.results import Health, HealthKind
 from streaming.settings import CameraSettings, VisionSettings
 from streaming.sources.base import Item
-from streaming.sources.device_list import quiet, there_are
+from streaming.sources.frame_port import FramePort, Shot
+from streaming.sources.kept_port import KeptPort
 from streaming.sources.media_video import MAX_SIDE_PX, Ticks
+from streaming.sources.opencv_port import OpenCvPort
+from streaming.sources.picture_health import PictureJudge
 
-MAX_MISSES = 50  # failed reads in a row before a camera counts as lost
+POLL_S = 0.1
+SAME_CLOCK_NS = NS_PER_S  # a driver's time this little before arrival is session time
 
 
 class CameraSource:
-    """A camera through OpenCV: the freshest frame at each tick of `vision.rate_hz`."""
+    """A camera through OpenCV, or whatever `open_port` opens."""
 
     modalities: tuple[Modality, ...] = (Modality.VIDEO,)
     live = True
@@ -38,70 +43,134 @@ class CameraSource:
         stream: str,
         vision: VisionSettings,
         clock: Clock | None = None,
+        open_port: Callable[[], FramePort] | None = None,
     ) -> None:
-        self._stream = stream
-        self._clock = clock or SystemClock()
+        clock = clock or SystemClock()
+        self._stream, self._clock, self._rate_hz = stream, clock, vision.rate_hz
+        self._name = settings.device
         self._length_ns = round(settings.duration_s * NS_PER_S)
-        self._rate_hz = vision.rate_hz
         self._stop = threading.Event()
-        with quiet():
-            self._camera = cv2.VideoCapture(settings.device)
-        if not self._camera.isOpened():
-            raise SourceError(f"camera {settings.device}: not found. {there_are('camera')}")
-        self._camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        fps = self._camera.get(cv2.CAP_PROP_FPS) or 30.0
-        # A frame is exposed about one frame time before it can be read.
-        self._delay_ns = round(NS_PER_S / fps) if 1 <= fps <= 240 else 33 * NS_PER_MS
+        self._ticks, self._map, self._judge = Ticks(vision.rate_hz), ClockMap(), PictureJudge()
+        self._start_ns = self._last_ns = 0
+        self._seq = 0
+        self._size = (0, 0)
+        self._kept: KeptPort[FramePort] = KeptPort(
+            open_port or (lambda: OpenCvPort(settings, clock)), clock
+        )
 
     def items(self) -> Iterator[Item]:
-        """Frames until the duration is over, `close` is called or the camera is lost."""
-        start_ns = self._clock.now_ns()
-        ticks, seq, misses, t_ns = Ticks(self._rate_hz), 0, 0, start_ns
-        while not self._stop.is_set() and not self._over(t_ns - start_ns):
-            if not self._camera.grab():
-                misses += 1
-                if misses > MAX_MISSES:
-                    yield self._lost(t_ns)
+        """Frames until the duration is over or `close` is called."""
+        self._start_ns = self._last_ns = self._clock.now_ns()
+        try:
+            yield from self._guarded(self._begin)
+            while not self._stop.is_set():
+                if 0 < self._length_ns <= self._clock.now_ns() - self._start_ns:
                     break
-                self._stop.wait(0.01)
-                continue
-            misses, t_ns = 0, self._clock.now_ns() - self._delay_ns
-            if ticks.wants(t_ns - start_ns):
-                ok, picture = self._camera.retrieve()
-                if ok:
-                    yield self._packet(seq, t_ns, picture)
-                    seq += 1
-        self._camera.release()
-        yield Progress(stream=self._stream, modality=Modality.VIDEO, t_ns=t_ns, ended=True)
+                yield from self._guarded(self._step)
+        finally:
+            self._kept.close()
+        yield Progress(stream=self._stream, modality=Modality.VIDEO, t_ns=self._last_ns, ended=True)
 
     def close(self) -> None:
         """End the iteration at the next frame."""
         self._stop.set()
 
-    def _over(self, passed_ns: int) -> bool:
-        return 0 < self._length_ns <= passed_ns
+    def _guarded(self, step: Callable[[], list[Item]]) -> list[Item]:
+        """What `step` gives, or the news that the camera is gone."""
+        try:
+            return step()
+        except PortLostError as error:
+            if not self._kept.lose():
+                return []
+            words = f"camera {self._name}: {error}; it will be tried again"
+            return [self._health(HealthKind.SOURCE_LOST, words)]
 
-    def _packet(self, seq: int, t_ns: int, picture: np.ndarray) -> Packet:
-        scale = min(1.0, MAX_SIDE_PX / max(picture.shape[:2]))
-        if scale < 1:
-            picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        pixels = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-        pixels.flags.writeable = False
+    def _begin(self) -> list[Item]:
+        self._kept.start()
+        complaint = self._kept.port.complaint if self._kept.port is not None else ""
+        return [self._health(HealthKind.FORMAT, complaint)] if complaint else []
+
+    def _step(self) -> list[Item]:
+        """One frame, or one look at what became of the camera."""
+        port = self._kept.port
+        if port is None:
+            self._kept.reopen(self._stop)
+            return []
+        shot = port.read(POLL_S, self._start_ns + self._ticks.next_ns)
+        if shot is not None:
+            return self._take(shot, port.frame_ns)
+        self._kept.require_life()
+        return []
+
+    def _take(self, shot: Shot, frame_ns: int) -> list[Item]:
+        items = self._back()
+        t_ns, uncertainty_ns = self._dated(shot, frame_ns)
+        if t_ns <= self._last_ns or not self._ticks.wants(t_ns - self._start_ns):
+            return items
+        self._last_ns = t_ns
+        items += self._sized(shot.pixels)
+        items += [self._health(*found) for found in self._judge.look(shot.pixels, t_ns)]
+        return [*items, self._packet(t_ns, uncertainty_ns, shot)]
+
+    def _dated(self, shot: Shot, frame_ns: int) -> tuple[int, int]:
+        """Session time of the exposure, and its uncertainty.
+
+        A frame is in hand about one frame time after its exposure. A driver whose time is the
+        session clock's, as V4L2's is, says so itself, to half a frame; another clock is mapped.
+        """
+        stamp: Stamp | None = None
+        for pair in shot.pairs:
+            stamp = self._map.observe(*pair)
+        if stamp is None or stamp.tracking is Tracking.QUARANTINED:
+            return shot.arrival_ns - frame_ns, frame_ns
+        driver_ns = shot.pairs[-1][0]
+        if 0 <= stamp.t_ns - driver_ns < SAME_CLOCK_NS:
+            return driver_ns, frame_ns // 2
+        return stamp.t_ns - frame_ns, stamp.uncertainty_ns + frame_ns
+
+    def _back(self) -> list[Item]:
+        if not self._kept.heard():
+            return []
+        self._map.reanchor()
+        return [self._health(HealthKind.RECOVERED, "the camera is back")]
+
+    def _sized(self, pixels: Uint8Array) -> list[Item]:
+        """A camera that changes its resolution is told of."""
+        size, before = (pixels.shape[1], pixels.shape[0]), self._size
+        self._size = size
+        if before in (size, (0, 0)):
+            return []
+        words = f"the camera changed from {before[0]}x{before[1]} to {size[0]}x{size[1]}"
+        return [self._health(HealthKind.FORMAT, words)]
+
+    def _packet(self, t_ns: int, uncertainty_ns: int, shot: Shot) -> Packet:
+        seq, self._seq = self._seq, self._seq + 1
         return Packet(
             stream=self._stream,
             modality=Modality.VIDEO,
             seq=seq,
             t_ns=t_ns,
             duration_ns=round(NS_PER_S / self._rate_hz),
-            uncertainty_ns=self._delay_ns,
-            payload=VideoFrame(pixels=pixels),
+            uncertainty_ns=uncertainty_ns,
+            payload=VideoFrame(pixels=_rgb(shot.pixels)),
         )
 
-    def _lost(self, t_ns: int) -> Health:
+    def _health(self, kind: HealthKind, detail: str) -> Health:
         return Health(
             stream=self._stream,
-            kind=HealthKind.SOURCE_LOST,
+            kind=kind,
             modality=Modality.VIDEO,
-            t_ns=t_ns,
-            detail="the camera gives no more frames; was it unplugged?",
+            t_ns=self._clock.now_ns(),
+            detail=detail,
         )
+
+
+def _rgb(bgr: Uint8Array) -> Uint8Array:
+    """Read-only RGB, at most `MAX_SIDE_PX` wide or high."""
+    scale = min(1.0, MAX_SIDE_PX / max(bgr.shape[:2]))
+    scaled: np.ndarray = bgr
+    if scale < 1:
+        scaled = cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    pixels = np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    pixels.flags.writeable = False
+    return pixels

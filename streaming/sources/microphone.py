@@ -8,28 +8,27 @@ that goes is told of once, tried again with growing pauses, and told of when it 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from streaming.clock import NS_PER_MS, NS_PER_S, Clock, SystemClock
 from streaming.clock_map import ClockMap, Tracking
-from streaming.errors import SourceError
+from streaming.errors import PortLostError
 from streaming.packets import Float32Array, Modality, Progress
 from streaming.results import Health, HealthKind
 from streaming.settings import MicrophoneSettings
-from streaming.sources.backoff import next_delay_s
 from streaming.sources.base import Item
+from streaming.sources.kept_port import KeptPort
 from streaming.sources.portaudio_port import PortAudioPort
 from streaming.sources.sound_delay import DriverDelay
 from streaming.sources.sound_health import SoundJudge
-from streaming.sources.sound_port import OpenSound, PortLostError, SoundBlock, SoundPort, mended
+from streaming.sources.sound_port import SoundBlock, SoundPort, mended
 from streaming.sources.sound_run import SoundRun
 
 CHUNK_NS = 100 * NS_PER_MS
 POLL_S = 0.1
 SETTLE_NS = 300 * NS_PER_MS  # after which the first packets' lateness is known
-LOST_NS = 1500 * NS_PER_MS  # without a block
 
 
 class MicrophoneSource:
@@ -46,33 +45,33 @@ class MicrophoneSource:
         stream: str,
         hop_ns: int,
         clock: Clock | None = None,
-        open_port: OpenSound | None = None,
+        open_port: Callable[[], SoundPort] | None = None,
     ) -> None:
         clock = clock or SystemClock()
         self._stream, self._clock = stream, clock
         self._length_ns = round(settings.duration_s * NS_PER_S)
-        self._open: OpenSound = open_port or (lambda: PortAudioPort(settings, clock))
         self._stop = threading.Event()
         self._run = SoundRun(min(hop_ns, CHUNK_NS), stream=stream)
         self._map, self._judge = ClockMap(), SoundJudge()
         self._delay = DriverDelay()
-        self._held: list[SoundBlock] = []
+        self._held: list[tuple[SoundBlock, int]] = []
         self._anchor_frame = 0
-        self._lost, self._failures, self._retry_ns, self._heard_ns = False, 0, 0, 0
-        self._port: SoundPort | None = self._open()
+        self._kept: KeptPort[SoundPort] = KeptPort(
+            open_port or (lambda: PortAudioPort(settings, clock)), clock
+        )
 
     def items(self) -> Iterator[Item]:
         """Sound until the duration is over or `close` is called."""
-        start_ns = self._heard_ns = self._clock.now_ns()
+        start_ns = self._clock.now_ns()
         try:
-            yield from self._start()
+            yield from self._guarded(self._kept.start)
             while not self._stop.is_set():
                 if 0 < self._length_ns <= self._clock.now_ns() - start_ns:
                     break
-                yield from self._step()
+                yield from self._guarded(self._step)
             yield from self._ended()
         finally:
-            self._close_port()
+            self._kept.close()
         end_ns = max(self._run.end_ns, start_ns)
         yield Progress(stream=self._stream, modality=Modality.AUDIO, t_ns=end_ns, ended=True)
 
@@ -80,49 +79,46 @@ class MicrophoneSource:
         """End the iteration."""
         self._stop.set()
 
-    def _start(self) -> list[Item]:
-        assert self._port is not None
+    def _guarded(self, step: Callable[[], list[Item] | None]) -> list[Item]:
+        """What `step` gives, or the news that the device is gone."""
         try:
-            self._port.start()
+            return step() or []
         except PortLostError as error:
-            return self._lose(str(error))
-        return []
+            items = self._ended()
+            if self._kept.lose():
+                words = f"microphone: {error}; it will be tried again"
+                items.append(self._health(HealthKind.SOURCE_LOST, words))
+            return items
 
     def _step(self) -> list[Item]:
         """One block, or one look at what became of the device."""
-        if self._port is None:
-            return self._reopen()
-        try:
-            block = self._port.read(POLL_S)
-        except PortLostError as error:
-            return self._lose(str(error))
-        if block is not None:
-            return self._take(block)
-        if self._clock.now_ns() - self._heard_ns < LOST_NS:
+        if self._kept.port is None:
+            self._kept.reopen(self._stop)
             return []
-        return self._lose(f"the microphone has given nothing for {LOST_NS / NS_PER_S:.1f} s")
+        block = self._kept.port.read(POLL_S)
+        if block is not None:
+            return self._take(mended(block), self._kept.port.rate_hz)
+        self._kept.require_life()
+        return []
 
-    def _take(self, block: SoundBlock) -> list[Item]:
+    def _take(self, block: SoundBlock, rate_hz: int) -> list[Item]:
         """Let the block move the clock map; place it once the map has settled."""
-        assert self._port is not None
-        block, rate_hz = mended(block), self._port.rate_hz
         items = self._back() + self._told(block)
         judged = self._judge.look(block.samples, rate_hz)
         items += [self._health(kind, words, count) for kind, count, words in judged]
         stamp = self._map.observe(block.first_frame * NS_PER_S // rate_hz, block.arrival_ns)
         if stamp.tracking is Tracking.ANCHORED:
             self._anchor_frame = block.first_frame
-        self._held.append(block)
+        self._held.append((block, rate_hz))
         if (block.first_frame - self._anchor_frame) * NS_PER_S // rate_hz < SETTLE_NS:
             return items
         return items + self._place()
 
     def _place(self) -> list[Item]:
         """Date the held blocks and put them out."""
-        assert self._port is not None
         items: list[Item] = []
-        rate_hz, held, self._held = self._port.rate_hz, self._held, []
-        for block in held:
+        held, self._held = self._held, []
+        for block, rate_hz in held:
             t_ns, uncertainty_ns = self._dated(block, rate_hz)
             mono: Float32Array = block.samples.mean(axis=1, dtype=np.float32)
             items += self._run.push(t_ns, mono, rate_hz, uncertainty_ns=uncertainty_ns)
@@ -151,47 +147,15 @@ class MicrophoneSource:
         return items
 
     def _back(self) -> list[Item]:
-        self._heard_ns, self._failures = self._clock.now_ns(), 0
-        if not self._lost:
+        if not self._kept.heard():
             return []
-        self._lost, self._delay = False, DriverDelay()
+        self._delay = DriverDelay()
         self._map.reanchor()
         return [self._health(HealthKind.RECOVERED, "the microphone is back")]
 
-    def _lose(self, reason: str) -> list[Item]:
-        items = self._ended()
-        self._close_port()
-        self._retry_later()
-        if self._lost:
-            return items
-        self._lost = True
-        words = f"{reason}; it will be tried again"
-        return [*items, self._health(HealthKind.SOURCE_LOST, words)]
-
     def _ended(self) -> list[Item]:
         """The rest of the run of sound."""
-        return [*(self._place() if self._port is not None else ()), *self._run.end()]
-
-    def _reopen(self) -> list[Item]:
-        if not self._clock.wait_until(self._retry_ns, self._stop):
-            return []
-        try:
-            self._port = self._open()
-        except SourceError:
-            self._retry_later()
-            return []
-        self._heard_ns = self._clock.now_ns()
-        return self._start()
-
-    def _retry_later(self) -> None:
-        self._failures += 1
-        delay_s = next_delay_s(self._failures)
-        self._retry_ns = self._clock.now_ns() + round(delay_s * NS_PER_S)
-
-    def _close_port(self) -> None:
-        if self._port is not None:
-            self._port.close()
-            self._port = None
+        return [*self._place(), *self._run.end()]
 
     def _health(self, kind: HealthKind, detail: str, count: int = 0) -> Health:
         return Health(

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from streaming.clock import NS_PER_S, Clock
-from streaming.errors import SourceError
+from streaming.errors import PortLostError, SourceError
 from streaming.settings import MicrophoneSettings
 from streaming.sources.device_list import portaudio, quiet, there_are
-from streaming.sources.sound_port import PortLostError, SoundBlock
+from streaming.sources.sound_port import SoundBlock
 
 BLOCK_S = 0.02
 MAX_BLOCKS = 500  # of sound waiting to be read: ten seconds

@@ -1,47 +1,82 @@
 """Devices that do what a script says, on a clock driven by hand: for tests.
 
 Invariant: no thread and no waiting; reading moves the hand clock to where the script says that
-the device answered.
+the device answered. In a script, an int is a silence of so many nanoseconds, an error is raised
+in its place, and a script that is over is a device that is gone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar
 
 from streaming.clock import NS_PER_S, HandClock
-from streaming.sources.sound_port import PortLostError, SoundBlock
+from streaming.errors import PortLostError
+from streaming.sources.frame_port import Shot
+from streaming.sources.sound_port import SoundBlock
+
+A = TypeVar("A", SoundBlock, Shot)
 
 
-class ScriptedSound:
-    """A microphone. In `script`, an int is a silence of so many ns; an error is raised."""
+class _Script(Generic[A]):
+    """What a device answers, one after another."""
 
-    def __init__(
-        self, clock: HandClock, rate_hz: int, script: Sequence[SoundBlock | int | Exception]
-    ) -> None:
-        self.rate_hz = rate_hz
+    def __init__(self, clock: HandClock, script: Sequence[A | int | Exception]) -> None:
         self.closed = False
         self._clock = clock
-        self._script: Iterator[SoundBlock | int | Exception] = iter(script)
+        self._script: Iterator[A | int | Exception] = iter(script)
         self._silence_ns = 0
 
     def start(self) -> None:
         """Nothing to do."""
 
-    def read(self, timeout_s: float) -> SoundBlock | None:
-        """What the script says next; a script that is over is a device that is gone."""
+    def close(self) -> None:
+        """Note that the device was given back."""
+        self.closed = True
+
+    def _next(self, timeout_s: float) -> A | None:
         if self._silence_ns <= 0:
-            match next(self._script, PortLostError("the script is over")):
-                case SoundBlock() as block:
-                    self._clock.wait_until(block.arrival_ns)
-                    return block
-                case int(silence_ns):
-                    self._silence_ns = silence_ns
-                case Exception() as error:
-                    raise error
+            answer = next(self._script, PortLostError("the script is over"))
+            if isinstance(answer, Exception):
+                raise answer
+            if not isinstance(answer, int):
+                self._clock.wait_until(answer.arrival_ns)
+                return answer
+            self._silence_ns = answer
         self._clock.advance(round(timeout_s * NS_PER_S))
         self._silence_ns -= round(timeout_s * NS_PER_S)
         return None
 
-    def close(self) -> None:
-        """Note that the device was given back."""
-        self.closed = True
+
+class ScriptedSound(_Script[SoundBlock]):
+    """A microphone."""
+
+    def __init__(
+        self, clock: HandClock, rate_hz: int, script: Sequence[SoundBlock | int | Exception]
+    ) -> None:
+        super().__init__(clock, script)
+        self.rate_hz = rate_hz
+
+    def read(self, timeout_s: float) -> SoundBlock | None:
+        """What the script says next."""
+        return self._next(timeout_s)
+
+
+class ScriptedFrames(_Script[Shot]):
+    """A camera."""
+
+    def __init__(
+        self,
+        clock: HandClock,
+        frame_ns: int,
+        script: Sequence[Shot | int | Exception],
+        *,
+        complaint: str = "",
+    ) -> None:
+        super().__init__(clock, script)
+        self.frame_ns = frame_ns
+        self.complaint = complaint
+
+    def read(self, timeout_s: float, from_ns: int) -> Shot | None:
+        """What the script says next, whatever `from_ns`."""
+        return self._next(timeout_s)

@@ -6,18 +6,13 @@ Invariant: a port counts every frame the device delivered, also those it could n
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 import numpy as np
 
-from streaming.errors import SourceError
 from streaming.packets import Float32Array
-
-
-class PortLostError(SourceError):
-    """The device is gone: unplugged, or its server ended."""
+from streaming.sources.kept_port import Port
 
 
 class SoundBlock(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -38,21 +33,13 @@ class SoundBlock(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     corrupt: int = 0
 
 
-class SoundPort(Protocol):
+class SoundPort(Port, Protocol):
     """An opened microphone."""
 
     rate_hz: int
 
-    def start(self) -> None:
-        """Let sound come; `PortLostError` where the device went between opening and this."""
-        ...
-
     def read(self, timeout_s: float) -> SoundBlock | None:
         """The next block, or None when none came in time; `PortLostError` when none will."""
-        ...
-
-    def close(self) -> None:
-        """Give the device back. May be called twice."""
         ...
 
 
@@ -64,6 +51,3 @@ def mended(block: SoundBlock) -> SoundBlock:
     samples = np.where(finite, block.samples, np.float32(0))
     corrupt = int(finite.size - np.count_nonzero(finite))
     return msgspec.structs.replace(block, samples=samples, corrupt=corrupt)
-
-
-OpenSound = Callable[[], SoundPort]

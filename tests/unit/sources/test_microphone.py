@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from streaming.clock import NS_PER_MS, NS_PER_S, HandClock
-from streaming.errors import SourceError
+from streaming.errors import PortLostError, SourceError
 from streaming.health import Health, HealthKind
 from streaming.packets import Packet, Progress
 from streaming.settings import MicrophoneSettings
 from streaming.sources.microphone import MicrophoneSource
 from streaming.sources.scripted_devices import ScriptedSound
 from streaming.sources.sound_delay import DriverDelay
-from streaming.sources.sound_port import PortLostError, SoundBlock
+from streaming.sources.sound_port import SoundBlock
 
 BLOCK_NS = 20 * NS_PER_MS
 BEGIN_NS = 1_000 * NS_PER_S

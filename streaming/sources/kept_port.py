@@ -1,0 +1,83 @@
+"""A device that is opened again when it goes.
+
+Invariant: a loss is news once, and so is its end, which is the first thing that the device
+delivers again, not its opening; the pauses between attempts grow as `backoff` says.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from streaming.clock import NS_PER_MS, NS_PER_S, Clock
+from streaming.errors import PortLostError, SourceError
+from streaming.sources.backoff import next_delay_s
+
+LOST_NS = 1500 * NS_PER_MS  # without a sign of life
+
+
+class Port(Protocol):
+    """What all devices have in common."""
+
+    def start(self) -> None:
+        """Let it deliver; `PortLostError` where it went between opening and this."""
+        ...
+
+    def close(self) -> None:
+        """Give the device back. May be called twice."""
+        ...
+
+
+P = TypeVar("P", bound=Port)
+
+
+class KeptPort(Generic[P]):
+    """Opens at once; `SourceError` where that fails the first time."""
+
+    def __init__(self, open_port: Callable[[], P], clock: Clock) -> None:
+        self._open, self._clock = open_port, clock
+        self._lost, self._failures, self._retry_ns, self._heard_ns = False, 0, 0, 0
+        self.port: P | None = open_port()
+
+    def start(self) -> None:
+        """Let the opened device deliver; `PortLostError` where it is gone already."""
+        self._heard_ns = self._clock.now_ns()
+        if self.port is not None:
+            self.port.start()
+
+    def heard(self) -> bool:
+        """Note a sign of life; True when it ends a loss."""
+        self._heard_ns, self._failures = self._clock.now_ns(), 0
+        was_lost, self._lost = self._lost, False
+        return was_lost
+
+    def require_life(self) -> None:
+        """`PortLostError` when there was no sign of life for too long."""
+        if self._clock.now_ns() - self._heard_ns >= LOST_NS:
+            raise PortLostError(f"it has given nothing for {LOST_NS / NS_PER_S:.1f} s")
+
+    def lose(self) -> bool:
+        """Close what is gone, to be opened later; True when the loss is news."""
+        self.close()
+        self._failures += 1
+        wait_ns = round(next_delay_s(self._failures) * NS_PER_S)
+        self._retry_ns = self._clock.now_ns() + wait_ns
+        news, self._lost = not self._lost, True
+        return news
+
+    def reopen(self, stop: threading.Event) -> None:
+        """Wait for the next attempt, and make it; `PortLostError` where it fails."""
+        if not self._clock.wait_until(self._retry_ns, stop):
+            return
+        try:
+            self.port = self._open()
+        except SourceError as error:
+            raise PortLostError(str(error)) from error
+        self.start()
+
+    def close(self) -> None:
+        """Give the device back."""
+        if self.port is not None:
+            self.port.close()
+            self.port = None
