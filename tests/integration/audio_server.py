@@ -76,8 +76,8 @@ class AudioServer:
 class ClickPlayer:
     """Plays a click every `every_s`; the server says when each of them is heard.
 
-    pacat prints the server's own playback time ten or more times a second. A line can only be
-    read late, so the least of (now - playback time) is when the stream began to sound.
+    pacat prints the server's own playback time ten or more times a second. The median of
+    (now - playback time) around a click says where the stream's zero stood by then.
     """
 
     def __init__(self, server: AudioServer, *, seconds: float, every_s: float) -> None:
@@ -95,7 +95,7 @@ class ClickPlayer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
-        self.began_ns: list[int] = []
+        self._began: list[tuple[float, int]] = []  # playback time, and where its zero was
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -105,13 +105,15 @@ class ClickPlayer:
             now_ns = time.monotonic_ns()
             for played_s in re.findall(rb"Time: ([0-9.]+) sec", data):
                 if float(played_s) > 1:  # the figure needs a moment to settle
-                    self.began_ns.append(now_ns - round(float(played_s) * 1e9))
+                    self._began.append((float(played_s), now_ns - round(float(played_s) * 1e9)))
 
     def truth_ns(self) -> np.ndarray:
         """When each click sounded, by the server's figure, once all were played."""
         self._process.wait(60)
         self._reader.join(5)
-        return float(np.median(self.began_ns)) + self.at_s * 1e9
+        played_s, began_ns = np.array(self._began, np.float64).T
+        near = [np.argsort(np.abs(played_s - at_s))[:10] for at_s in self.at_s]
+        return np.array([np.median(began_ns[n]) for n in near]) + self.at_s * 1e9
 
     def stop(self) -> None:
         self._process.kill()
