@@ -131,6 +131,7 @@ class CameraSource:
     def _back(self) -> list[Item]:
         if not self._kept.heard():
             return []
+        self._judge = PictureJudge()
         self._map.reanchor()
         return [self._health(HealthKind.RECOVERED, "the camera is back")]
 

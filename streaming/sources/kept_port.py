@@ -1,7 +1,8 @@
 """A device that is opened again when it goes.
 
 Invariant: a loss is news once, and so is its end, which is the first thing that the device
-delivers again, not its opening; the pauses between attempts grow as `backoff` says.
+delivers again, not its opening; the pauses between attempts grow as `backoff` says, also for a
+device that comes and goes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from streaming.errors import PortLostError, SourceError
 from streaming.sources.backoff import next_delay_s
 
 LOST_NS = 1500 * NS_PER_MS  # without a sign of life
+WAIT_NS = 500 * NS_PER_MS  # at most at a time, so that the source can end meanwhile
+STEADY_NS = 5 * NS_PER_S  # of life, after which the pauses are short again
 
 
 class Port(Protocol):
@@ -37,18 +40,21 @@ class KeptPort(Generic[P]):
 
     def __init__(self, open_port: Callable[[], P], clock: Clock) -> None:
         self._open, self._clock = open_port, clock
-        self._lost, self._failures, self._retry_ns, self._heard_ns = False, 0, 0, 0
+        self._lost, self._failures, self._retry_ns = False, 0, 0
+        self._heard_ns = self._begun_ns = 0
         self.port: P | None = open_port()
 
     def start(self) -> None:
         """Let the opened device deliver; `PortLostError` where it is gone already."""
-        self._heard_ns = self._clock.now_ns()
+        self._heard_ns = self._begun_ns = self._clock.now_ns()
         if self.port is not None:
             self.port.start()
 
     def heard(self) -> bool:
         """Note a sign of life; True when it ends a loss."""
-        self._heard_ns, self._failures = self._clock.now_ns(), 0
+        self._heard_ns = self._clock.now_ns()
+        if self._heard_ns - self._begun_ns >= STEADY_NS:
+            self._failures = 0
         was_lost, self._lost = self._lost, False
         return was_lost
 
@@ -67,8 +73,9 @@ class KeptPort(Generic[P]):
         return news
 
     def reopen(self, stop: threading.Event) -> None:
-        """Wait for the next attempt, and make it; `PortLostError` where it fails."""
-        if not self._clock.wait_until(self._retry_ns, stop):
+        """Wait a little, and try again once it is time; `PortLostError` where that fails."""
+        until_ns = min(self._retry_ns, self._clock.now_ns() + WAIT_NS)
+        if not self._clock.wait_until(until_ns, stop) or until_ns < self._retry_ns:
             return
         try:
             self.port = self._open()

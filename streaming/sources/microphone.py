@@ -149,7 +149,7 @@ class MicrophoneSource:
     def _back(self) -> list[Item]:
         if not self._kept.heard():
             return []
-        self._delay = DriverDelay()
+        self._delay, self._judge = DriverDelay(), SoundJudge()
         self._map.reanchor()
         return [self._health(HealthKind.RECOVERED, "the microphone is back")]
 

@@ -80,24 +80,23 @@ class OpenCvPort:
 
     def _ask(self, settings: CameraSettings) -> None:
         asked = {
-            cv2.CAP_PROP_FRAME_WIDTH: settings.width_px,
-            cv2.CAP_PROP_FRAME_HEIGHT: settings.height_px,
-            cv2.CAP_PROP_FPS: settings.fps,
+            "width": (cv2.CAP_PROP_FRAME_WIDTH, settings.width_px),
+            "height": (cv2.CAP_PROP_FRAME_HEIGHT, settings.height_px),
+            "frames/s": (cv2.CAP_PROP_FPS, settings.fps),
         }
-        for prop, value in asked.items():
+        for prop, value in asked.values():
             if value:
                 self._capture.set(prop, value)
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        width, height, fps = (self._capture.get(prop) for prop in asked)
+        got = {name: self._capture.get(prop) for name, (prop, _) in asked.items()}
+        fps = got["frames/s"]
         self.frame_ns = round(NS_PER_S / (fps if 1 <= fps <= 240 else USUAL_FPS))
-        actual = f"{width:.0f}x{height:.0f} at {fps:.3g} frames/s"
-        differs = any(
-            want and abs(want - got) > 0.5
-            for want, got in zip(asked.values(), (width, height, fps), strict=True)
+        self.complaint = ", ".join(
+            f"asked for {name} {value:g}, the camera gives {got[name]:g}"
+            for name, (_, value) in asked.items()
+            if value and abs(value - got[name]) > 0.5
         )
-        wanted = f"{settings.width_px}x{settings.height_px} at {settings.fps:.3g} frames/s"
-        self.complaint = f"asked for {wanted}, the camera gives {actual}" if differs else ""
-        log.info("camera %s: %s", settings.device, actual)
+        log.info("camera %s: %s", settings.device, got)
 
     def _empty(self) -> None:
         """The thread."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,17 @@ def test_a_camera_that_stops_is_lost_tried_again_and_found():
     assert isinstance(items[-1], Progress) and items[-1].ended
 
 
+def test_a_camera_that_comes_and_goes_is_tried_less_and_less():
+    clock = HandClock(BEGIN_NS)
+    bursts = [ScriptedFrames(clock, FRAME_NS, shots(0.4)) for _ in range(9)]
+    items = watch(*bursts, seconds=20, clock=clock)
+    lost = [i.t_ns for i in items if isinstance(i, Health) and i.kind is HealthKind.SOURCE_LOST]
+    #  lost, 0.25 s, lost, 0.5 s, lost, 1 s, lost, 2 s, ...
+    apart = [(b - a) / NS_PER_S for a, b in pairwise(lost)]
+    assert apart == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0]
+    assert items[-1].ended and clock.now_ns() - BEGIN_NS <= 20.5 * NS_PER_S  # not when it is due
+
+
 def test_a_driver_that_fails_is_lost_at_once():
     failing = [*shots(1), PortLostError("it gives no more frames")]
     (lost,) = (i for i in seen(failing, 3) if isinstance(i, Health))
@@ -192,7 +204,7 @@ def until(what: Any) -> None:
 def test_the_thread_holds_the_freshest_frame_and_all_times():
     frames, clock = Frames(), HandClock(BEGIN_NS)
     port = OpenCvPort(CameraSettings(width_px=1280), clock, lambda _: frames)
-    assert port.complaint.startswith("asked for 1280x0")
+    assert port.complaint == "asked for width 1280, the camera gives 640"
     port.start()
     frames.left.release(3)
     until(lambda: frames.taken == 3)
