@@ -78,7 +78,7 @@ def test_clicks_a_crash_and_a_return(server: AudioServer, record_property: Any) 
     player = None
     try:
         listener.wait_for("open", 30)
-        player = ClickPlayer(server, seconds=6.7, every_s=0.2)
+        player = ClickPlayer(server, seconds=5.9, every_s=0.2)
         listener.wait_for("click", 10)
         truth = player.truth_ns()
         time.sleep(0.5)
@@ -88,7 +88,7 @@ def test_clicks_a_crash_and_a_return(server: AudioServer, record_property: Any) 
         assert lost["t_ns"] - killed_ns < 2000 * MS
         heard = np.array([f["t_ns"] for f in listener.said if f["kind"] == "click"])
         # clicks   | | | | | | ...   x killed   .. source_lost ..   started   recovered   | | |
-        assert len(heard) >= 28
+        assert len(heard) >= 24
         error_ms = np.array([np.abs(t - truth).min() for t in heard]) / MS
         record_property("error_ms", error_ms.round(2).tolist())
         # The driver's delay is believed after three seconds; until then a block's length is.
