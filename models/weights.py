@@ -29,7 +29,7 @@ MANIFEST = "manifest.json"
 _TABLE_ROWS = 10_000  # matrices with more rows than this are embedding tables
 _MATRIX = 4_096  # matrices with fewer values are not worth fewer bits
 _GROUP = 32  # values of 4 bits that share a scale
-_REMEDY = "restore the folder from the release, or train anew: python -m models.train --help"
+_REMEDY = "restore the folder from the release, or train anew: attune train --help"
 
 
 def pack(state: dict[str, Tensor], bits: dict[str, int] | None = None) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ to the voice activity detector.
 from __future__ import annotations
 
 import csv
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +17,17 @@ import numpy as np
 from models import features
 from models.errors import DataError
 from models.labels import SPEECH_TO_EMOTION, emotion_index
-from models.train.loop import progress_bar
+from models.train.progress import progress_bar
 from models.types import SAMPLE_RATE_HZ
 from models.vad import SileroVad, VadState
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """mel: float32 (T, 64) in nats, not normalised; speech: float32 (T,); label: 0..6."""
+    """mel: float32 (T, 64) in nats, not normalised; speech: float32 (T,); label: 0..6.
+
+    emotion: the corpus's own name of it, one of eight. sex: "female", "male" or "" if unknown.
+    """
 
     path: str
     corpus: str
@@ -31,6 +35,24 @@ class Clip:
     label: int
     mel: np.ndarray
     speech: np.ndarray
+    emotion: str = "neutral"
+    language: str = ""
+    sex: str = ""
+
+
+# Speakers of our own test part: taken out of the manifest's training split, never trained on.
+TEST_SPEAKERS = ("ravdess-16", "ravdess-17", "nemo-EB0", "emodb-14")
+_EMODB_MEN = ("03", "10", "11", "12", "15")  # as the corpus's own description lists them
+
+
+def sex_of(speaker: str) -> str:
+    """RAVDESS: odd actors are men. EMO-DB: by its list. nEMO: not told by its names."""
+    corpus, _, name = speaker.partition("-")
+    if corpus == "ravdess":
+        return "male" if int(name) % 2 else "female"
+    if corpus == "emodb":
+        return "male" if name in _EMODB_MEN else "female"
+    return ""
 
 
 def decode(path: Path) -> np.ndarray:
@@ -54,6 +76,15 @@ def _analyse(samples: np.ndarray, vad: SileroVad) -> tuple[np.ndarray, np.ndarra
     return mel, speech[which] if len(speech) else np.zeros(len(mel), np.float32)
 
 
+def _marks() -> str:
+    """What the front end makes of a fixed sound: another front end, another cache."""
+    probe = np.sin(np.arange(SAMPLE_RATE_HZ, dtype=np.float32) ** 1.3 / 99) * np.linspace(
+        0, 1, 16_000
+    )
+    mel = features.log_mel(probe.astype(np.float32)).round(2)
+    return hashlib.sha256(mel.tobytes()).hexdigest()[:12]
+
+
 def _build(data: Path, rows: list[dict[str, str]], cache: Path) -> None:
     vad, mels, speeches = SileroVad(), [], []
     with progress_bar() as bar:
@@ -69,26 +100,34 @@ def _build(data: Path, rows: list[dict[str, str]], cache: Path) -> None:
 
 
 def load_speech(data: Path, split: str, cache: Path, limit: int | None = None) -> list[Clip]:
-    """The clips of one split ("train" or "valid"); `limit` takes every k-th for a quick look."""
+    """The clips of one split; `limit` takes every k-th for a quick look.
+
+    "valid" is the manifest's; "train" is the manifest's without TEST_SPEAKERS; "test" is those.
+    """
+    stored = "train" if split == "test" else split
     manifest = data / "speech" / "manifest.csv"
     if not manifest.exists():
         raise DataError(f"expected the speech manifest at {manifest}, found nothing: see --data")
     with manifest.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == split]
+        rows = [row for row in csv.DictReader(file) if row["split"] == stored]
     if limit is not None:
         rows = rows[:: max(1, len(rows) // limit)]
-    store = cache / f"speech-{split}-{len(rows)}.npz"
+    store = cache / f"speech-{stored}-{len(rows)}-{_marks()}.npz"
     if not store.exists():
         _build(data, rows, store)
     with np.load(store) as archive:
         mel = archive["mel"].astype(np.float32)
         speech, ends = archive["speech"].astype(np.float32), archive["ends"]
     starts = [0, *ends[:-1]]
-    return [
+    clips = [
         Clip(
             path=row["path"], corpus=row["corpus"], speaker=row["speaker"],
             label=emotion_index(SPEECH_TO_EMOTION[row["emotion"]]),
-            mel=mel[a:b], speech=speech[a:b],
+            mel=mel[a:b], speech=speech[a:b], emotion=row["emotion"], language=row["language"],
+            sex=sex_of(row["speaker"]),
         )
         for row, a, b in zip(rows, starts, ends, strict=True)
+    ]  # fmt: skip
+    return clips if split == "valid" else [
+        clip for clip in clips if (clip.speaker in TEST_SPEAKERS) == (split == "test")
     ]  # fmt: skip

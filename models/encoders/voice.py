@@ -1,63 +1,142 @@
-"""Voice to tokens: a CNN and a GRU within each hop, masked attention over the hops of a window.
+"""Voice to tokens: the first layers of a pretrained speech network in each hop, pooled statistics.
 
-Log-mel CNN plus recurrence is the common baseline of speech emotion recognition (Zhao et al. 2019,
-"Speech emotion recognition using deep 1D & 2D CNN LSTM networks"). The recurrence starts afresh in
-each hop, so a window's score depends on its own hops and on 0.24 s of context before each of them.
+The trunk is the two convolutions and the first self-attention block of Whisper tiny (Radford et al.
+2022, "Robust speech recognition via large-scale weak supervision", MIT) as fine-tuned for the ends
+of turns in smart-turn v3 (BSD-2-Clause). Lower layers of speech recognisers carry how something
+is said (Pasad et al. 2021, "Layer-wise analysis of a self-supervised speech representation
+model"); the later ones, which cost most, were worse for emotion here. Its mel filters are folded
+into the first convolution, and three quarters of the block's hidden units are left out.
+
+A hop's token depends on the hop and on the 24 frames of context before it. Pooling takes the mean
+and the spread over a window's hops (statistics pooling, Snyder et al. 2018, "X-vectors").
 """
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from models.pooling import AttentionPool
-from models.types import EMOTIONS
+from models.features import CONTEXT_T, MELS
+from models.pooling import AttentionPool, masked_mean
 
 TOKEN_D = 128
+WIDTH = 384
+HEADS = 6
+HIDDEN = 384
+POSITIONS = 100  # steps of 20 ms; older ones share the first position
+STATISTICS_D = 2 * WIDTH
+SPEECH = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+_QUIET = -0.86  # scaled level, 8 nats below the followed peak: fainter steps hardly count
 
 
-def _conv2d(c_in: int, c_out: int, stride: tuple[int, int]) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU()
-    )
+class Trunk(nn.Module):
+    """(B, T, 64) normalised log-mel frames, context first -> (B, N, 384), N = (T - 24) // 2.
+
+    Matrices are two-dimensional so that they can be stored as int8 with a scale per row.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mel = nn.Linear(MELS * 3, WIDTH)
+        self.merge = nn.Linear(WIDTH * 3, WIDTH)
+        self.positions = nn.Parameter(torch.zeros(POSITIONS, WIDTH))
+        self.norm_attention = nn.LayerNorm(WIDTH)
+        self.query = nn.Linear(WIDTH, WIDTH)
+        self.key = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.value = nn.Linear(WIDTH, WIDTH)
+        self.out = nn.Linear(WIDTH, WIDTH)
+        self.norm_feed = nn.LayerNorm(WIDTH)
+        self.up = nn.Linear(WIDTH, HIDDEN)
+        self.down = nn.Linear(HIDDEN, WIDTH)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Only the steps of the hop are carried on; those of the context are looked at."""
+        steps = self._convolve(frames)
+        length = steps.shape[1]
+        new = min(max((frames.shape[1] - CONTEXT_T) // 2, 1), length)
+        at = torch.arange(POSITIONS - length, POSITIONS, device=steps.device).clamp_min(0)
+        steps = steps + self.positions[at]
+        seen = self.norm_attention(steps)
+        query = self._heads(self.query(seen[:, -new:]))
+        heard = F.scaled_dot_product_attention(
+            query, self._heads(self.key(seen)), self._heads(self.value(seen))
+        )
+        steps = steps[:, -new:] + self.out(heard.transpose(1, 2).flatten(2))
+        return steps + self.down(F.gelu(self.up(self.norm_feed(steps))))
+
+    def _convolve(self, frames: Tensor) -> Tensor:
+        first = self.mel.weight.view(WIDTH, MELS, 3)
+        second = self.merge.weight.view(WIDTH, WIDTH, 3)
+        line = F.gelu(F.conv1d(frames.transpose(1, 2), first, self.mel.bias, padding=1))
+        return F.gelu(F.conv1d(line, second, self.merge.bias, 2, 1)).transpose(1, 2)
+
+    @staticmethod
+    def _heads(x: Tensor) -> Tensor:
+        return x.unflatten(2, (HEADS, WIDTH // HEADS)).transpose(1, 2)
 
 
-def _conv1d(c_in: int, c_out: int, kernel: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv1d(c_in, c_out, kernel, stride, kernel // 2, bias=False),
-        nn.BatchNorm1d(c_out),
-        nn.ReLU(),
-    )
+def loudness(frames: Tensor, steps: int) -> Tensor:
+    """(B, T, 64) -> weights (B, steps, 1) near 1 where it is loud, near 0 where still."""
+    level = frames[:, -2 * steps :].amax(2)
+    level = F.pad(level, (max(0, 2 * steps - level.shape[1]), 0), value=-2.0)
+    return torch.sigmoid(4 * (level.unflatten(1, (steps, 2)).amax(2, keepdim=True) - _QUIET)) + 1e-3
 
 
 class VoiceEncoder(nn.Module):
-    """(B, T, 64) normalised log-mel frames of one hop -> token (B, D); pooling -> (B, 7) logits."""
+    """(B, T, 64) frames of one hop behind 24 of context -> token (B, D); `pool`; `logits`."""
+
+    centre: Tensor
+    spread: Tensor
+    stored_bits: ClassVar = {"trunk.": 8}
 
     def __init__(self, dropout: float = 0.3) -> None:
         super().__init__()
-        self.spectral = nn.Sequential(_conv2d(1, 24, (2, 2)), _conv2d(24, 32, (1, 2)))
-        self.temporal = nn.Sequential(
-            _conv1d(512, 128, 1, 1), nn.Dropout(dropout / 2), _conv1d(128, 128, 5, 2)
-        )
-        self.recurrence = nn.GRU(128, 128, batch_first=True)
-        self.pool_frames = AttentionPool(128)
-        self.project = nn.Linear(128, TOKEN_D)
+        self.trunk = Trunk()
+        self.register_buffer("centre", torch.zeros(STATISTICS_D))
+        self.register_buffer("spread", torch.ones(STATISTICS_D))
+        self.project = nn.Linear(STATISTICS_D, TOKEN_D)
         self.pool_hops = AttentionPool(TOKEN_D)
+        self.join = nn.Linear(2 * TOKEN_D, TOKEN_D)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(TOKEN_D, len(EMOTIONS))
+        self.head = nn.Linear(TOKEN_D, len(SPEECH))
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, T, 64) -> (B, D)."""
-        maps = self.spectral(frames.unsqueeze(1))  # (B, C, T / 2, 16)
-        line = maps.transpose(2, 3).flatten(1, 2)  # (B, C * 16, T / 2)
-        steps = self.recurrence(self.temporal(line).transpose(1, 2))[0]
-        everything = steps.new_ones(steps.shape[:2], dtype=torch.bool)
-        return self.project(self.pool_frames(steps, everything)).relu()
+        return self.token(self.statistics(frames))
+
+    def statistics(self, frames: Tensor) -> Tensor:
+        """(B, T, 64) -> mean and spread of the trunk's steps, weighted by loudness, (B, 768)."""
+        steps = self.trunk(frames)
+        weights = loudness(frames, steps.shape[1])
+        weights = weights / weights.sum(1, keepdim=True)
+        mean = (weights * steps).sum(1)
+        variance = (weights * (steps - mean.unsqueeze(1)).square()).sum(1)
+        return torch.cat([mean, (variance + 1e-6).sqrt()], 1)
+
+    def token(self, statistics: Tensor) -> Tensor:
+        """(..., 768) -> (..., D)."""
+        return self.project(self.dropout((statistics - self.centre) / self.spread)).relu()
 
     def pool(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """(B, T, D) hop tokens and bool (B, T) -> (B, D)."""
-        return self.pool_hops(tokens, mask)
+        mean = masked_mean(tokens, mask)
+        spread = masked_mean((tokens - mean.unsqueeze(1)).square(), mask)
+        chosen = self.pool_hops(tokens, mask)
+        return self.join(torch.cat([chosen, (spread + 1e-6).sqrt()], 1)).relu()
+
+    def speech_logits(self, pooled: Tensor) -> Tensor:
+        """(B, D) -> (B, 8) over SPEECH."""
+        return self.head(self.dropout(pooled))
 
     def logits(self, pooled: Tensor) -> Tensor:
-        """(B, D) -> (B, 7)."""
-        return self.head(self.dropout(pooled))
+        """(B, D) -> (B, 7) over EMOTIONS: calm adds to neutral."""
+        return fold_calm(self.speech_logits(pooled))
+
+
+def fold_calm(logits: Tensor) -> Tensor:
+    """(B, 8) over SPEECH -> (B, 7) over EMOTIONS, the probabilities of calm and neutral added."""
+    neutral = logits[:, :2].logsumexp(1, keepdim=True)
+    return torch.cat([neutral, logits[:, 2:]], 1)

@@ -1,7 +1,4 @@
-"""Speech: whole clips -> probabilities over eight acted emotions, by the seven-class encoder.
-
-The encoder has calm within neutral, so calm gets nothing. A clip without speech abstains.
-"""
+"""Speech: whole clips -> probabilities over eight acted emotions; without speech they abstain."""
 
 from __future__ import annotations
 
@@ -13,16 +10,15 @@ import numpy as np
 import torch
 
 from models import features, weights
+from models.encoders.voice import SPEECH as CLASSES
 from models.encoders.voice import VoiceEncoder
 from models.labels import SPEECH_TO_EMOTION
-from models.train.voice import SPEECH as HEARD
-from models.train.voice import cut
-from models.types import EMOTIONS
+from models.train.voice_hops import SPEECH as HEARD
+from models.train.voice_hops import hops_of
 from models.vad import SileroVad, VadState
 
-HOP_T = 50
-LONGEST_T = 800  # 8 s
-_COLUMNS = [None if name == "calm" else EMOTIONS.index(e) for name, e in SPEECH_TO_EMOTION.items()]
+AT_ONCE = 64  # hops
+_COLUMNS = [CLASSES.index(name) for name in SPEECH_TO_EMOTION]
 
 
 class SpeechPredictor(Protocol):
@@ -34,7 +30,7 @@ class SpeechPredictor(Protocol):
 
 
 class Neural:
-    """The voice encoder with its head, over the spoken hops of at most 8 s."""
+    """The voice encoder with its head, over all spoken hops of a clip."""
 
     def __init__(self, folder: Path) -> None:
         self._model = weights.load(VoiceEncoder(), folder, "voice")
@@ -52,16 +48,15 @@ class Neural:
         _, heard = self._vad.step(VadState.initial(), samples)
         if len(mel) == 0 or len(heard) == 0:
             return np.full(len(_COLUMNS), np.nan)
-        at = np.minimum(np.arange(len(mel)) * features.STEP_N // 512, len(heard) - 1)
-        mel, _ = features.normalise(mel, features.PEAK_FLOOR)
-        total = min(LONGEST_T, -(-len(mel) // HOP_T) * HOP_T)
-        hops, mask = cut(mel[:total], heard[at][:total], 0, total, HOP_T)
-        if heard.max() < HEARD or not mask.any():
+        if heard.max() < HEARD:
             return np.full(len(_COLUMNS), np.nan)
-        tokens = self._model(torch.from_numpy(hops)).unsqueeze(0)
+        at = np.minimum(np.arange(len(mel)) * features.STEP_N // 512, len(heard) - 1)
+        hops, mask = hops_of(mel, heard[at])
+        parts = torch.from_numpy(hops).split(AT_ONCE)
+        tokens = torch.cat([self._model(part) for part in parts]).unsqueeze(0)
         pooled = self._model.pool(tokens, torch.from_numpy(mask).unsqueeze(0))
-        seven = self._model.logits(pooled).softmax(-1)[0].numpy()
-        return np.array([0.0 if column is None else seven[column] for column in _COLUMNS])
+        probabilities: np.ndarray = self._model.speech_logits(pooled).softmax(-1)[0].numpy()
+        return probabilities[_COLUMNS]
 
 
 MODELS: dict[str, Callable[[], SpeechPredictor]] = {"shipped": lambda: Neural(weights.SHIPPED)}

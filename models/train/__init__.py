@@ -1,1 +1,1 @@
-"""Training of the shipped weights: `python -m models.train --help`."""
+"""Training of the shipped weights, by recipes: `attune train RECIPE.yaml`."""

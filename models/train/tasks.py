@@ -12,6 +12,7 @@ from models.train.task import Task
 # name -> module with `build(recipe: Recipe, data: Path, cache: Path) -> Task`
 TASKS = {
     "faces": "models.train.faces",
+    "voice": "models.train.voice",
     "text": "models.train.text",
     "bags": "models.train.bags",
     "sounds": "models.train.sounds",

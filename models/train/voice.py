@@ -1,195 +1,260 @@
-"""Train the voice encoder on windows of acted speech, balanced over corpus and emotion.
+"""Train the voice encoder's head on hops of acted speech, balanced over corpus and emotion.
 
-Each window goes through the same steps as live audio: 24 frames of context before each hop, a
-level that only looks back, hops without speech masked.
+The pretrained trunk stays as it is, so what it makes of each hop is computed once per disturbed
+copy of a clip and kept in the cache. Each hop goes through the same steps as live audio: 24 frames
+of context before it, a level that only looks back, hops without speech masked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models import weights
 from models.data.speech import Clip, load_speech
-from models.encoders.voice import VoiceEncoder
-from models.features import CONTEXT_T, MELS, PEAK_FLOOR, normalise
+from models.encoders.voice import SPEECH as CLASSES
+from models.encoders.voice import STATISTICS_D, VoiceEncoder
+from models.errors import RecipeError
 from models.metrics import uar
-from models.train.loop import Batch, Plan, fit
-from models.types import EMOTIONS
+from models.train.progress import progress_bar
+from models.train.recipe import Recipe
+from models.train.task import Batch
+from models.train.transfer import start_folder
+from models.train.voice_hops import HOP_T, KINDS, disturb, hops_of
 
-BATCH = 64
-WINDOW_T = 200  # 2 s
-HOPS_T = (50, 50, 50, 100, 25)  # half-second hops most often
-SPEECH = 0.5  # a hop counts as speech when the VAD passes this somewhere in it
+HOPS = 8  # a training window is 2 to 8 hops long
 
 
 @dataclass(frozen=True)
-class Windows:
-    """frames (B, hops, 24 + hop, 64); mask bool (B, hops); labels int64 (B,)."""
+class Statistics:
+    """values float32 (B, K, 768), mask bool (B, K), labels int64 (B,) of whole clips."""
 
-    frames: Tensor
-    mask: Tensor
-    labels: Tensor
-
-
-def cut(mel: np.ndarray, speech: np.ndarray, start: int, total: int, hop: int) -> tuple[
-    np.ndarray, np.ndarray
-]:  # fmt: skip
-    """Normalised (T, 64) frames -> hops (total / hop, 24 + hop, 64) and speech mask per hop."""
-    pad = max(0, start + total - len(mel))
-    low = mel.min() if len(mel) else 0.0
-    line = np.concatenate(
-        [np.full((CONTEXT_T, MELS), low, np.float32), mel, np.full((pad, MELS), low, np.float32)]
-    )
-    voiced = np.concatenate([speech, np.zeros(pad, np.float32)])
-    hops = [line[start + i : start + i + CONTEXT_T + hop] for i in range(0, total, hop)]
-    mask = [voiced[start + i : start + i + hop].max() >= SPEECH for i in range(0, total, hop)]
-    return np.stack(hops), np.array(mask)
+    values: np.ndarray
+    mask: np.ndarray
+    labels: np.ndarray
 
 
-def shift(mel: np.ndarray, bins: float) -> np.ndarray:
-    """Move (T, 64) along the mel axis by a fraction of bins, as another pitch or throat would."""
-    at = np.clip(np.arange(MELS) - bins, 0, MELS - 1)
-    low = np.minimum(at.astype(int), MELS - 2)
-    part = (at - low).astype(np.float32)
-    return mel[:, low] * (1 - part) + mel[:, low + 1] * part
-
-
-def disturb(mel: np.ndarray, speech: np.ndarray, rng: np.random.Generator) -> tuple[
-    np.ndarray, np.ndarray
-]:  # fmt: skip
-    """Tempo 0.87..1.15, pitch by mel shift, gain, tilt of the channel, coloured noise."""
-    t = np.arange(0, len(mel) - 1, rng.uniform(0.87, 1.15))
-    low = t.astype(int)
-    part = (t - low)[:, None].astype(np.float32)
-    mel = mel[low] * (1 - part) + mel[low + 1] * part
-    mel = shift(mel, rng.uniform(-4, 4))
-    tilt = np.interp(np.arange(MELS), np.linspace(0, MELS, 5), rng.normal(0, 0.9, 5))
-    mel = mel + rng.uniform(-3, 2) + tilt.astype(np.float32)
-    if rng.random() < 0.6:
-        colour = np.linspace(0, rng.uniform(-3, 1), MELS) + rng.normal(0, 0.3, MELS)
-        level = mel.max() - rng.uniform(3.5, 13.0)
-        grain = np.log(rng.exponential(1.0, mel.shape) + 0.05)
-        mel = np.logaddexp(mel, level + colour + grain)
-    return mel.astype(np.float32), speech[low]
-
-
-def _erase(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """SpecAugment (Park et al. 2019): two bands of mels and one of time, set to the mean."""
-    for _ in range(2):
-        width, at = rng.integers(0, 9), rng.integers(0, MELS - 8)
-        frames[:, :, at : at + width] = frames.mean()
-    width, at = rng.integers(0, 15), rng.integers(0, frames.shape[1] - 15)
-    frames[rng.integers(len(frames)), at : at + width] = frames.mean()
-    return frames
-
-
-def pick_start(speech: np.ndarray, total: int, rng: np.random.Generator) -> int:
-    """A start so that the window holds speech, if there is any."""
-    spoken = np.flatnonzero(speech >= SPEECH)
-    centre = rng.choice(spoken) if len(spoken) else len(speech) // 2
-    return int(np.clip(centre - rng.integers(total // 4, 3 * total // 4), 0,
-                       max(0, len(speech) - total)))  # fmt: skip
-
-
-def window_of(clip: Clip, hop: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """One disturbed training window of a clip; the level follows the clip from its start."""
-    mel, speech = disturb(clip.mel, clip.speech, rng)
-    mel, _ = normalise(mel, PEAK_FLOOR)
-    frames, mask = cut(mel, speech, pick_start(speech, WINDOW_T, rng), WINDOW_T, hop)
-    mask = mask if mask.any() else np.ones_like(mask)
-    return _erase(frames, rng), mask
-
-
-def _batches(clips: list[Clip], weights: np.ndarray, seed: int, steps: int) -> Iterator[Batch]:
+@torch.inference_mode()
+def statistics_of(
+    model: VoiceEncoder, clips: list[Clip], kinds: Sequence[str] = (), seed: int = 0
+) -> Statistics:
+    """What the trunk makes of each clip's hops, of a disturbed copy if `kinds` says so."""
+    model.eval()
     rng = np.random.default_rng(seed)
-    for _ in range(steps):
-        hop = int(rng.choice(HOPS_T))
-        chosen = [clips[i] for i in rng.choice(len(clips), BATCH, p=weights)]
-        pairs = [window_of(clip, hop, rng) for clip in chosen]
-        frames, mask = (np.stack(column) for column in zip(*pairs, strict=True))
-        labels = torch.tensor([clip.label for clip in chosen])
-        yield torch.from_numpy(frames), torch.from_numpy(mask), labels
-
-
-def encode(model: VoiceEncoder, frames: Tensor) -> Tensor:
-    """(B, hops, T, 64) -> (B, hops, D)."""
-    return model(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-
-
-def _loss(model: VoiceEncoder, batch: Batch) -> Tensor:
-    frames, mask, labels = batch
-    logits = model.logits(model.pool(encode(model, frames), mask))
-    return F.cross_entropy(logits, labels, label_smoothing=0.05)
-
-
-def windows_of(clips: list[Clip], hop: int = 50, whole: bool = False) -> Windows:
-    """Undisturbed evaluation windows: the spoken middle two seconds, or the clip up to 8 s."""
-    total = 16 * 50 if whole else WINDOW_T
-    frames, masks = [], []
-    for clip in clips:
-        mel, _ = normalise(clip.mel, PEAK_FLOOR)
-        spoken = np.flatnonzero(clip.speech >= SPEECH)
-        middle = int((spoken[0] + spoken[-1]) / 2) if len(spoken) else len(mel) // 2
-        start = 0 if whole else int(np.clip(middle - total // 2, 0, max(0, len(mel) - total)))
-        f, m = cut(mel[: start + total], clip.speech[: start + total], start, total, hop)
-        frames.append(f)
-        masks.append(m if m.any() else np.ones_like(m))
-    labels = torch.tensor([clip.label for clip in clips])
-    return Windows(
-        torch.from_numpy(np.stack(frames)), torch.from_numpy(np.stack(masks)), labels
-    )  # fmt: skip
-
-
-@torch.inference_mode()
-def tokens_of(model: VoiceEncoder, windows: Windows) -> Tensor:
-    """(B, hops, D), encoded in parts."""
-    return torch.cat([encode(model, part) for part in windows.frames.split(64)])
-
-
-@torch.inference_mode()
-def evaluate(model: VoiceEncoder, clips: list[Clip], windows: Windows) -> dict[str, float]:
-    """UAR overall and per corpus."""
-    pooled = model.pool(tokens_of(model, windows), windows.mask)
-    probabilities = model.logits(pooled).softmax(-1).numpy()
-    labels, corpus = windows.labels.numpy(), np.array([clip.corpus for clip in clips])
-    scores = {"uar": uar(probabilities, labels)}
-    for name in sorted(set(corpus)):
-        scores[f"uar_{name}"] = uar(probabilities[corpus == name], labels[corpus == name])
-    return scores
+    rows, masks = [], []
+    with progress_bar() as bar:
+        shown = bar.add_task("hear the clips", total=len(clips), note="")
+        for clip in clips:
+            mel, speech, first = clip.mel, clip.speech, 0
+            if kinds and len(mel) > 2 * HOP_T:
+                mel, speech = disturb(mel, speech, rng, kinds)
+                first = int(rng.integers(HOP_T))
+            hops, mask = hops_of(mel, speech, first)
+            rows.append(model.statistics(torch.from_numpy(hops)).numpy())
+            masks.append(mask)
+            bar.advance(shown)
+    longest = max(len(row) for row in rows)
+    values = np.zeros((len(rows), longest, STATISTICS_D), np.float32)
+    mask = np.zeros((len(rows), longest), bool)
+    for i, (row, present) in enumerate(zip(rows, masks, strict=True)):
+        values[i, : len(row)], mask[i, : len(row)] = row, present
+    return Statistics(values, mask, np.array([CLASSES.index(clip.emotion) for clip in clips]))
 
 
 def balance(clips: list[Clip]) -> np.ndarray:
-    """Sampling weights: n^-0.5 per corpus and emotion: small cells count but do not rule."""
-    cells = np.array([f"{clip.corpus}/{clip.label}" for clip in clips])
-    names, counts = np.unique(cells, return_counts=True)
-    size = dict(zip(names, counts, strict=True))
-    weights = np.array([size[cell] ** -0.5 for cell in cells])
-    return weights / weights.sum()
+    """Sampling weights: a corpus by the root of its size, its emotions alike."""
+    names = np.array([clip.corpus for clip in clips])
+    cells = np.array([f"{clip.corpus}/{clip.emotion}" for clip in clips])
+    share = np.ones(len(clips))
+    for corpus in set(names):
+        mine = names == corpus
+        for cell in set(cells[mine]):
+            share[cells == cell] = mine.sum() ** 0.5 / len(set(cells[mine])) / (cells == cell).sum()
+    return share / share.sum()
 
 
-def train_voice(
-    data: Path, *, cache: Path, epochs: int = 16, seed: int = 0, quick: bool = False,
-    runs: Path = Path("runs"),
-) -> VoiceEncoder:  # fmt: skip
-    """The whole of it: decode, train, return the averaged encoder."""
-    torch.manual_seed(seed)
-    limit = len(EMOTIONS) * 10 if quick else None
-    train, valid = (load_speech(data, split, cache, limit) for split in ("train", "valid"))
-    epochs = 1 if quick else epochs
-    steps, windows, weights = max(1, len(train) // BATCH), windows_of(valid), balance(train)
-    seeds = iter(range(seed * 1000, seed * 1000 + epochs))
-    plan = Plan(
-        name="voice", epochs=epochs, steps_per_epoch=steps, runs=runs, learning_rate=3e-3,
-        weight_decay=2e-2,
-        ema_decay=0.995,
-    )  # fmt: skip
-    return fit(
-        VoiceEncoder(), lambda: _batches(train, weights, next(seeds), steps), _loss,
-        lambda model: evaluate(model, valid, windows), plan,
-    )  # fmt: skip
+def closed_sets(clips: list[Clip]) -> np.ndarray:
+    """bool (B, 8): the classes that a clip's corpus has at all."""
+    known: dict[str, set[str]] = {}
+    for clip in clips:
+        known.setdefault(clip.corpus, set()).add(clip.emotion)
+    return np.array([[name in known[clip.corpus] for name in CLASSES] for clip in clips])
+
+
+def closed_set_loss(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:
+    """Cross entropy over the classes `known` of the clip's corpus, smoothed, and over all."""
+    own = logits.masked_fill(~known, -30.0)
+    smooth = (
+        0.9 * F.cross_entropy(own, labels)
+        - 0.1 * ((own.log_softmax(1) * known).sum(1) / known.sum(1)).mean()
+    )
+    return 0.7 * smooth + 0.3 * F.cross_entropy(logits, labels)
+
+
+class VoiceTask:
+    """Head of the voice encoder over cached statistics.
+
+    data: copies (disturbed ones of each clip), augment (some of KINDS), without (a corpus that is
+    left out, and measured on its four common emotions), quick (clips per split).
+    """
+
+    part = "voice"
+
+    def __init__(self, recipe: Recipe, data: Path, cache: Path) -> None:
+        if recipe.start is None:
+            raise RecipeError("start: expected a folder with a voice trunk, or shipped; got none")
+        options = {"copies": 3, "augment": list(KINDS), "without": "", "quick": None, **recipe.data}
+        self._recipe, self._cache = recipe, cache
+        self._trunk = {
+            name: value
+            for name, value in weights.read_part(start_folder(recipe.start), "voice").items()
+            if name.startswith("trunk.")
+        }
+        left, limit = options["without"], options["quick"]
+        parts = ("train", "valid", "test")
+        loaded = {part: load_speech(data, part, cache, limit) for part in parts}
+        self._clips = {
+            part: [clip for clip in clips if clip.corpus != left] for part, clips in loaded.items()
+        }
+        self._away = [c for clips in loaded.values() for c in clips if c.corpus == left]
+        self._model = VoiceEncoder(**recipe.options)
+        self._model.load_state_dict({**self._model.state_dict(), **self._trunk})
+        self._kinds = options["augment"]
+        self._copies = options["copies"] if self._kinds else 0
+        self._weights = balance(self._clips["train"])
+        self._sets = closed_sets(self._clips["train"])
+        self.steps = max(1, 2 * len(self._clips["train"]) // recipe.batch)
+
+    def _of(self, part: str, kinds: Sequence[str], seed: int) -> Statistics:
+        """From the cache, whose name holds everything that decides the content."""
+        clips = self._clips[part]
+        marks = hashlib.sha256(repr([list(kinds), seed, [c.path for c in clips]]).encode())
+        for value in self._trunk.values():
+            marks.update(value.numpy().tobytes())
+        store = self._cache / f"voice-{marks.hexdigest()[:16]}.npz"
+        if not store.exists():
+            made = statistics_of(self._model, clips, kinds, seed)
+            np.savez(store, values=made.values.astype(np.float16), mask=made.mask)
+        with np.load(store) as kept:
+            labels = np.array([CLASSES.index(clip.emotion) for clip in clips])
+            return Statistics(kept["values"].astype(np.float32), kept["mask"], labels)
+
+    def model(self) -> nn.Module:
+        """Trunk as it came; statistics scaled by those of the training speakers."""
+        model = VoiceEncoder(**self._recipe.options)
+        plain = self._heard_copies[0]
+        present = torch.from_numpy(plain.values[plain.mask])
+        model.load_state_dict({
+            **model.state_dict(), **self._trunk,
+            "centre": present.mean(0), "spread": present.std(0).clamp_min(1e-3),
+        })  # fmt: skip
+        return model
+
+    @cached_property
+    def _heard_copies(self) -> list[Statistics]:
+        """The training clips as they are, then disturbed ones."""
+        disturbed = [self._of("train", self._kinds, seed + 1) for seed in range(self._copies)]
+        return [self._of("train", (), 0), *disturbed]
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Windows of 2 to 8 hops from any copy."""
+        copies = self._heard_copies
+        rng = np.random.default_rng([self._recipe.seed, epoch])
+        size = self._recipe.batch
+        for _ in range(self.steps):
+            chosen = rng.choice(len(self._weights), size, p=self._weights)
+            values = np.zeros((size, HOPS, STATISTICS_D), np.float32)
+            mask = np.zeros((size, HOPS), bool)
+            for row, i in enumerate(chosen):
+                copy = copies[rng.integers(len(copies))]
+                spoken = np.flatnonzero(copy.mask[i])
+                length = int(rng.integers(2, HOPS + 1))
+                at = int(rng.integers(max(1, len(spoken) - length + 1)))
+                kept = spoken[at : at + length]
+                values[row, : len(kept)], mask[row, : len(kept)] = copy.values[i, kept], True
+            labels = copies[0].labels[chosen]
+            yield tuple(map(torch.from_numpy, (values, mask, labels, self._sets[chosen])))
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Over all classes, and over those of the clip's own corpus."""
+        values, mask, labels, known = batch
+        assert isinstance(model, VoiceEncoder)
+        logits = model.speech_logits(model.pool(model.token(values), mask))
+        return closed_set_loss(logits, labels, known)
+
+    @torch.inference_mode()
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """UAR per corpus over the corpus's own classes, and their mean."""
+        rows = self._figures(model, self._clips["valid"], self._of("valid", (), 0))
+        found = {f"uar_{name}": row["uar"] for name, row in rows.items() if "/" not in name}
+        return {**found, "uar": float(np.mean(list(found.values())))}
+
+    def _figures(self, model: nn.Module, clips: list[Clip], of: Statistics) -> dict[str, Any]:
+        known = torch.from_numpy(closed_sets(clips))
+        guess = whole_clip_logits(model, of).masked_fill(~known, -30).argmax(1).numpy()
+        corpora = np.array([clip.corpus for clip in clips])
+        sexes = np.array([clip.sex for clip in clips])
+        groups = {corpus: corpora == corpus for corpus in sorted(set(corpora))}
+        for corpus in sorted(set(corpora)):
+            for sex in sorted(set(sexes[corpora == corpus]) - {""}):
+                groups[f"{corpus}/{sex}"] = (sexes == sex) & (corpora == corpus)
+        return {
+            name: {
+                "n": int(at.sum()),
+                "accuracy": float((guess[at] == of.labels[at]).mean()),
+                "uar": float(uar(guess[at], of.labels[at])),
+            }
+            for name, at in groups.items()
+            if at.any()
+        }  # fmt: skip
+
+    @torch.inference_mode()
+    def finish(self, model: nn.Module) -> dict[str, Any]:
+        """One temperature, fitted on validation, goes into the head; figures on both parts."""
+        assert isinstance(model, VoiceEncoder)
+        valid = self._of("valid", (), 0)
+        logits = whole_clip_logits(model, valid)
+        logits = logits.masked_fill(~torch.from_numpy(closed_sets(self._clips["valid"])), -30)
+        labels = torch.from_numpy(valid.labels)
+        grid = np.geomspace(0.3, 4, 60)
+        best = min(grid, key=lambda t: float(F.cross_entropy(logits / t, labels)))
+        model.head.weight.div_(best)
+        model.head.bias.div_(best)
+        parts = [part for part in ("valid", "test") if self._clips[part]]
+        figures = {
+            part: self._figures(model, self._clips[part], self._of(part, (), 0)) for part in parts
+        }
+        if self._away:
+            figures["unseen_corpus"] = self._unseen(model)
+        return {**figures, "temperature": float(best)}
+
+    def _unseen(self, model: nn.Module) -> dict[str, Any]:
+        """The corpus left out of training, its neutral, happy, sad and angry clips."""
+        four = ("neutral", "happy", "sad", "angry")
+        clips = [clip for clip in self._away if clip.emotion in four]
+        assert isinstance(model, VoiceEncoder)
+        return self._figures(model, clips, statistics_of(model, clips))
+
+
+def build(recipe: Recipe, data: Path, cache: Path) -> VoiceTask:
+    """The task; the only model is the pretrained trunk with a head."""
+    if recipe.model != "trunk":
+        raise RecipeError(f"model: expected trunk, got {recipe.model!r}")
+    return VoiceTask(recipe, data, cache)
+
+
+@torch.inference_mode()
+def whole_clip_logits(model: nn.Module, of: Statistics) -> Tensor:
+    """(B, 8), one row per clip from all of its hops with speech."""
+    assert isinstance(model, VoiceEncoder)
+    tokens = model.token(torch.from_numpy(of.values))
+    return model.speech_logits(model.pool(tokens, torch.from_numpy(of.mask)))

@@ -1,4 +1,4 @@
-"""The training command, end to end, on data made up on the spot; `--quick` keeps it short."""
+"""The voice recipe, end to end, on a made-up corpus; data that are not there."""
 
 from __future__ import annotations
 
@@ -6,105 +6,77 @@ import csv
 import wave
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
-from model_scenes import hop, says, vowel, windows
-from typer.testing import CliRunner
+from model_scenes import vowel
 
-from models.analyser import Analyser
+from models import weights
+from models.data.speech import TEST_SPEAKERS
 from models.data.text import load_text
-from models.errors import DataError
-from models.labels import GOEMOTIONS_TO_EMOTION
-from models.train.__main__ import app
-from models.weights import read_manifest
+from models.encoders.voice import VoiceEncoder
+from models.errors import DataError, RecipeError
+from models.train.engine import train
+from models.train.recipe import Recipe, read_recipe
+from models.train.tasks import build
 
+RECIPE = Path(__file__).parents[3] / "configs" / "recipes" / "voice.yaml"
 SPOKEN = ("neutral", "happy", "sad", "angry", "fearful", "disgust", "surprised")
-MELD = ("neutral", "joy", "sadness", "anger", "fear", "disgust", "surprise")
 
 
-def write_faces(folder: Path) -> None:
-    rng = np.random.default_rng(0)
-    folder.mkdir()
-    split = np.array(["train"] * 256 + ["valid"] * 128)
-    pixels = rng.integers(0, 256, (384, 48, 48), dtype=np.uint8)
-    votes = np.zeros((384, 10), np.uint8)
-    votes[np.arange(384), np.arange(384) % 9] = 10  # every ninth face is "unknown" to all
-    np.savez(folder / "ferplus48.npz", pixels=pixels, votes=votes, split=split)
-
-
-def write_speech(folder: Path) -> None:
-    (folder / "clips").mkdir(parents=True)
-    rows = []
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fourteen training clips of each of two corpora, a test speaker's seven, seven to validate."""
+    data = tmp_path_factory.mktemp("data")
+    (data / "speech" / "clips").mkdir(parents=True)
+    head = ["path", "corpus", "language", "speaker", "emotion", "intensity", "text", "split"]
+    rows = [head]
     for i in range(42):
-        sound = (vowel(2.5, seed=i % 8) * 20_000).astype("<i2")
-        path = folder / "clips" / f"{i}.wav"
-        with wave.open(str(path), "wb") as file:
+        sound = (vowel(1.5, seed=i % 8) * 20_000).astype("<i2")
+        name = f"speech/clips/{i}.wav"
+        with wave.open(str(data / name), "wb") as file:
             file.setparams((1, 2, 16_000, 0, "NONE", ""))
             file.writeframes(sound.tobytes())
-        split = "train" if i < 28 else "valid"
-        name = f"speech/clips/{i}.wav"
-        rows.append([name, "made", "en", f"s{i}", SPOKEN[i % 7], "normal", "", split])
-    with (folder / "manifest.csv").open("w", newline="") as file:
-        head = ["path", "corpus", "language", "speaker", "emotion", "intensity", "text", "split"]
-        csv.writer(file).writerows([head, *rows])
+        speaker = TEST_SPEAKERS[0] if i >= 35 else f"s{i}"
+        corpus, split = ("one", "other")[i % 2], "valid" if 28 <= i < 35 else "train"
+        rows.append([name, corpus, "en", speaker, SPOKEN[i % 7], "normal", "", split])
+    with (data / "speech" / "manifest.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return data
 
 
-def write_text(folder: Path) -> None:
-    folder.mkdir()
-    names = list(GOEMOTIONS_TO_EMOTION)
-    (folder / "goemotions_labels.txt").write_text("\n".join(names))
-    for part in ("train", "dev"):
-        lines = [f"{name} words number {i}\t{i}\tid{i}" for i, name in enumerate(names)] * 4
-        (folder / f"goemotions_{part}.tsv").write_text("\n".join(lines))
-        meld = ["Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID"]
-        meld += [f'"well, {e}",Al,{e},{"neutral" if i < 4 else "negative"},{d},{i}' for d in
-                 range(40) for i, e in enumerate(MELD)]  # fmt: skip
-        (folder / f"meld_{part}.csv").write_text("\n".join(meld))
-        films = "".join(f"4 film {i} is fine\n0 film {i} is dull\n" for i in range(40))
-        (folder / f"stsa.fine.{part}").write_text(films + "2 a film\n")
-    for part in ("train", "dev"):
-        films = "".join(f"film {i} is fine\t1\nfilm {i} is dull\t0\n" for i in range(40))
-        (folder / f"sst2_{part}.tsv").write_text(films)
-    (folder / "custrev.all").write_text("".join(f"{i % 2} phone {i}\n" for i in range(200)))
+def short(**changes: object) -> Recipe:
+    recipe = read_recipe(RECIPE)
+    given = {"epochs": 2, "batch": 8, **changes}
+    return msgspec.structs.replace(recipe, **given)
 
 
-def write_mosi(folder: Path) -> None:
-    folder.mkdir()
-    n = 60
-    sentiment = np.where(np.arange(n) % 2, 2.0, -2.0).astype(np.float32)
-    text = np.array([f"FILM {i} IS {'GOOD' if i % 2 else 'BAD'}" for i in range(n)])
-    video = np.array([f"v{i // 3}" for i in range(n)])
-    split = np.array(["valid" if i < 12 else "train" for i in range(n)])
-    np.savez(folder / "mosi_train_valid.npz", text=text, sentiment=sentiment, split=split,
-             video_id=video, segment=np.arange(n) % 3,
-             audio_opensmile73=np.zeros((n, 73), np.float32))  # fmt: skip
+def test_the_voice_recipe_trains_a_head_and_leaves_the_trunk(made_up, tmp_path) -> None:
+    recipe = short(data={"augment": ["speed", "noise"], "copies": 1})
+    figures = train(recipe, made_up, tmp_path / "run", tmp_path / "cache")
+    assert figures["valid"].keys() >= {"one", "other"}
+    assert figures["test"]["other"]["n"] == 4  # the test speaker's, trained on by nobody
+    made = weights.load(VoiceEncoder(), tmp_path / "run", "voice")
+    shipped = weights.load(VoiceEncoder(), weights.SHIPPED, "voice")
+    for name, value in made.trunk.state_dict().items():
+        np.testing.assert_allclose(value, shipped.trunk.state_dict()[name], atol=1e-5)
+    assert not np.allclose(made.head.weight.detach(), shipped.head.weight.detach(), atol=1e-3)
 
 
-def made_up(root: Path) -> Path:
-    write_faces(root / "faces")
-    write_speech(root / "speech")
-    write_text(root / "text")
-    write_mosi(root / "mosi")
-    return root
+def test_a_corpus_left_out_is_measured_on_four_emotions(made_up, tmp_path) -> None:
+    recipe = short(epochs=1, data={"augment": [], "without": "other"})
+    figures = train(recipe, made_up, tmp_path / "run", tmp_path / "cache")
+    assert set(figures["valid"]) == {"one"}
+    assert figures["unseen_corpus"]["other"]["n"] == 12  # of 21, neutral, happy, sad and angry
 
 
-def test_the_command_trains_weights_that_load(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    data, out = made_up(tmp_path / "data"), tmp_path / "weights"
-    places = ["--out", out, "--cache", tmp_path / "cache", "--runs", tmp_path / "runs"]
-    options = ["--quick", "--threads", "1", "--data", data, *places]
-    result = CliRunner().invoke(app, [str(option) for option in options])
-    assert result.exit_code == 0, result.output
-    manifest = read_manifest(out)
-    assert set(manifest["parts"]) == {"faces", "voice", "text", "fusion"}
-    assert manifest["label_maps"]["ferplus"]["contempt"] == "disgust"
-    assert (tmp_path / "runs" / "faces" / "metrics.csv").read_text().startswith("epoch,")
-    hops = [hop(i, texts=says(i, "hello")) for i in range(4)]
-    scores = Analyser.load(out).step(windows("someone", hops))[0]
-    assert set(scores.unimodal) == {"video", "audio", "text"}
-    assert all(np.isfinite(alone.emotions).all() for alone in scores.unimodal.values())
+def test_no_trunk_to_start_from_is_refused(made_up, tmp_path) -> None:
+    with pytest.raises(RecipeError, match="start: expected a folder with a voice trunk"):
+        build(short(start=None), made_up, tmp_path)
 
 
-def test_data_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_data_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"goemotions_labels\.txt.*--data"):
         load_text(tmp_path, "train")
+    with pytest.raises(DataError, match=r"manifest\.csv"):
+        build(short(), tmp_path, tmp_path)

@@ -61,7 +61,7 @@ def test_harm_is_named(copy: Path, message: str, harm) -> None:
     with pytest.raises(WeightsError, match=message) as caught:
         Analyser.load(copy)
     assert "\n" not in str(caught.value)
-    assert "python -m models.train" in str(caught.value)
+    assert "attune train" in str(caught.value)
 
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
