@@ -27,6 +27,23 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 DEFAULT_ADDRESS = "tcp://127.0.0.1:7100"
 
 
+Config = Annotated[
+    Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="Settings; see configs/.")
+]
+Media = Annotated[
+    str | None, typer.Option(metavar="PATH_OR_URL", help="Anything that FFmpeg reads.")
+]
+Words = Annotated[
+    str | None,
+    typer.Option(metavar="PATH", help="Words: .srt, .vtt, .jsonl, or - for standard input."),
+]
+Fast = Annotated[bool, typer.Option("--fast", help="As fast as possible instead of in real time.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as windows.hop_ms=250."),
+]
+
+
 def _version(show: bool) -> None:
     if show:
         from attune import __version__
@@ -62,16 +79,9 @@ def demo(
 
 @app.command()
 def run(
-    config: Annotated[
-        Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="Settings; see configs/.")
-    ] = None,
-    media: Annotated[
-        str | None, typer.Option(metavar="PATH_OR_URL", help="Anything that FFmpeg reads.")
-    ] = None,
-    text: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="Words: .srt, .vtt, .jsonl, or - for standard input."),
-    ] = None,
+    config: Config = None,
+    media: Media = None,
+    text: Words = None,
     stream: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the stream given by options.")
     ] = None,
@@ -82,14 +92,9 @@ def run(
     output: Annotated[
         str | None, typer.Option(metavar="FILE.jsonl", help="Also write messages as JSON lines.")
     ] = None,
-    fast: Annotated[
-        bool, typer.Option("--fast", help="As fast as possible instead of in real time.")
-    ] = False,
+    fast: Fast = False,
     inline: Annotated[bool, typer.Option("--inline", help="One process, without Ray.")] = False,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as windows.hop_ms=250."),
-    ] = None,
+    set_: Assignments = None,
 ) -> None:
     """Analyse streams until they end or Ctrl-C."""
     from attune.run import from_options, run_pipeline
@@ -111,29 +116,17 @@ def run(
 @app.command()
 def record(
     file: Annotated[Path, typer.Argument(metavar="FILE.mcap", help="Where the session goes.")],
-    config: Annotated[
-        Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="Settings; see configs/.")
-    ] = None,
-    media: Annotated[
-        str | None, typer.Option(metavar="PATH_OR_URL", help="Anything that FFmpeg reads.")
-    ] = None,
-    text: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="Words: .srt, .vtt, .jsonl, or - for standard input."),
-    ] = None,
+    config: Config = None,
+    media: Media = None,
+    text: Words = None,
     keep_media: Annotated[
         bool,
         typer.Option(
             "--keep-media", help="Also keep face crops, sound and words: ask the people first."
         ),
     ] = False,
-    fast: Annotated[
-        bool, typer.Option("--fast", help="As fast as possible instead of in real time.")
-    ] = False,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as windows.hop_ms=250."),
-    ] = None,
+    fast: Fast = False,
+    set_: Assignments = None,
 ) -> None:
     """Analyse streams, in one process, and write the session down for attune replay."""
     from attune.record import Recorder
@@ -303,10 +296,7 @@ def explain(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as windows.hop_ms=250."),
-    ] = None,
+    set_: Assignments = None,
 ) -> None:
     """Show why a window of a recording got its score: modalities, words, face, sound."""
     from attune.explain import run_explain
