@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import groupby
 
+import msgspec
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from actors.messages import Cargo, Scored, StreamEnded, WindowReady
 from models.types import Scores
 from streaming.clock import HandClock
 from streaming.results import LoudnessTrack, Signals
-from streaming.windows import ClosedBy
+from streaming.windows import ClosedBy, Status
 
 NO_OPINION = Scores(
     sentiment=None,
@@ -44,6 +46,17 @@ class RecordingAnalyser:
 
     def forget(self, stream: str) -> None:
         self.forgotten.append(stream)
+
+    def fork(self, stream: str, to: str) -> None:
+        self.batches.append([f"{stream} -> {to}"])
+
+
+class Hears(RecordingAnalyser):
+    """Hears speech in provisional windows only."""
+
+    def step(self, windows):
+        speech = [np.full(4, float("provisional" in w.stream), np.float32) for w in windows]
+        return [dataclasses.replace(NO_OPINION, speech=frames) for frames in speech]
 
 
 def window(stream: str, index: int) -> WindowReady:
@@ -92,3 +105,13 @@ def test_order_within_a_stream_holds_and_no_batch_has_a_stream_twice(order, ende
     assert all(len(set(batch)) == len(batch) for batch in analyser.batches)
     assert len(analyser.batches) == max(counts.values())  # as few as the order allows
     assert set(analyser.forgotten) == ended
+
+
+def test_speech_in_a_provisional_window_is_not_remembered() -> None:
+    stage = InferStage(Hears(), HandClock())
+    shares = []
+    for status in (Status.PROVISIONAL, Status.FINAL):
+        (scored,) = stage.handle([msgspec.structs.replace(window("a", 0), status=status)])
+        assert isinstance(scored, Scored)
+        shares.append(scored.prediction.result.signals.speech_share)
+    assert shares == [1.0, 0.0]

@@ -134,6 +134,19 @@ def test_what_was_shown_leaves_no_trace_in_what_is_settled(analyser: Analyser) -
     assert [plain(r) for r in settled] == [plain(r) for r in said]
 
 
+def test_what_is_shown_remembers_what_was_settled(analyser: Analyser) -> None:
+    #        0        500       1000      1500
+    # text       300-700: glad  | promised 1000, then nothing
+    # w0     [                   )  final at 1100, with the words
+    # w1               [                   )  shown at 1700: the words reach into it
+    bench = Bench(analyser, revise_ms=2000)
+    bench.at(1000, sound(0, 500), words(300, GLAD, 1000))
+    (final,) = bench.at(1100, sound(500, 1100))
+    (shown,) = bench.at(1700, sound(1100, 1700))
+    assert (final.status, shown.status) == (Status.FINAL, Status.PROVISIONAL)
+    assert shown.modalities[TEXT].sentiment == final.modalities[TEXT].sentiment is not None
+
+
 def test_words_beyond_the_bound_are_counted_and_the_window_is_final(analyser: Analyser) -> None:
     # deadline 200, revise 300: w0 is shown at 1200 and settled without words at 1500
     bench = Bench(analyser, revise_ms=300)
