@@ -6,7 +6,6 @@ passwords in them.
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +15,12 @@ import msgspec
 from attune import __version__
 from streaming.clock import SystemClock
 from streaming.health import SCHEMA
+from streaming.redact import redacted_tree
 from streaming.settings import AttuneSettings
 from streaming.sinks import Sink
 
 if TYPE_CHECKING:
     from actors.recording import RecordedAlign
-
-_PASSWORD = re.compile(rb"(?<=://)[^/@\"\s]+@")
 
 
 class Recorder:
@@ -52,5 +50,5 @@ def about(settings: AttuneSettings, model: str, *, keep_media: bool) -> dict[str
         "begun_unix_ns": str(time.time_ns()),
         "model": model,
         "keep_media": "yes" if keep_media else "no",
-        "settings": _PASSWORD.sub(b"***@", msgspec.json.encode(settings)).decode(),
+        "settings": msgspec.json.encode(redacted_tree(msgspec.to_builtins(settings))).decode(),
     }

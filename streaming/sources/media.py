@@ -16,11 +16,12 @@ from av.packet import Packet as AvPacket
 from streaming.clock import NS_PER_S
 from streaming.errors import SourceError
 from streaming.packets import Modality
+from streaming.redact import redacted
 from streaming.results import HealthKind
 from streaming.settings import MediaSettings, VisionSettings
 from streaming.sources.base import Item, due_ns
 from streaming.sources.media_audio import AudioTrack
-from streaming.sources.media_open import choose_tracks, is_url, open_container, shown
+from streaming.sources.media_open import choose_tracks, is_url, open_container
 from streaming.sources.media_time import Stitcher
 from streaming.sources.media_tracks import Track, to_ns
 from streaming.sources.media_video import VideoTrack
@@ -112,7 +113,7 @@ class MediaSource:
         if not any(t.frames for t in self._tracks):
             count = sum(t.packets for t in self._tracks)
             raise SourceError(
-                f"{shown(self._url)}: none of the first {count} packets could be decoded; the "
+                f"{redacted(self._url)}: none of the first {count} packets could be decoded; the "
                 "media is damaged, empty or encrypted. Check that it plays, or decrypt it first."
             )
 
@@ -158,11 +159,11 @@ class MediaSource:
         read_ns = max(t.raw_end_ns or 0 for t in self._tracks) - self._zero_ns
         missing_ns = self._declared_ns() - read_ns
         if self._failed:
-            last.say(HealthKind.SOURCE_LOST, f"{shown(self._url)}: {self._failed}")
+            last.say(HealthKind.SOURCE_LOST, f"{redacted(self._url)}: {self._failed}")
         elif missing_ns > NS_PER_S:
             last.say(
                 HealthKind.CORRUPT,
-                f"{shown(self._url)} is cut short: {read_ns / NS_PER_S:.1f} s of "
+                f"{redacted(self._url)} is cut short: {read_ns / NS_PER_S:.1f} s of "
                 f"{self._declared_ns() / NS_PER_S:.1f} s could be read",
             )
 

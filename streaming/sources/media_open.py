@@ -7,7 +7,6 @@ Invariant: whatever is wrong with a file or URL before its first packet comes ou
 from __future__ import annotations
 
 import difflib
-import re
 import struct
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from streaming.errors import SourceError
+from streaming.redact import redacted
 from streaming.settings import MediaSettings
 
 OPEN_TIMEOUT_S = 5.0
@@ -32,11 +32,6 @@ av.logging.set_level(av.logging.PANIC)
 def is_url(url: str) -> bool:
     """Whether `url` is something else than a local path."""
     return "://" in url and not url.startswith("file://")
-
-
-def shown(url: str) -> str:
-    """`url` fit for a message: without user name and password."""
-    return re.sub(r"//[^/@]*@", "//", url)
 
 
 def open_container(url: str) -> InputContainer:
@@ -71,7 +66,7 @@ def choose_tracks(
     container: InputContainer, settings: MediaSettings
 ) -> tuple[VideoStream | None, AudioStream | None]:
     """The first usable picture and sound track that `settings` asks for."""
-    name = shown(settings.url)
+    name = redacted(settings.url)
     videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     audios = list(container.streams.audio)
     wanted = (videos if settings.video else []) + (audios if settings.audio else [])
@@ -144,8 +139,9 @@ def _close_match(path: Path) -> str:
 
 
 def _why_not(url: str, error: Exception) -> str:
-    name = shown(url)
+    name = redacted(url)
     reason = str(getattr(error, "strerror", None) or error).strip().rstrip(".")
+    reason = reason.replace(url, name)
     if is_url(url):
         limit = f" within {OPEN_TIMEOUT_S:.0f} s" if _timed_out(error) else ""
         return (
