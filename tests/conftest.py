@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A shared machine may stand still for longer than Hypothesis' deadline of 200 ms.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("ATTUNE_DATA", ROOT.parent / "shared" / "data"))

@@ -108,9 +108,11 @@ def test_webcam_has_a_result_for_every_hop_and_a_face_in_nearly_all(
     assert [r["index"] for r in full] == list(range(45))
     assert np.mean([r["signals"]["faces"] > 0 for r in full]) >= 0.9
     assert np.mean([r["signals"]["speech_share"] > 0.25 for r in full]) > 0.5
-    numbers = [r["sentiment"][k] for r in full for k in ("score", "low", "high")]
+    scored = [r for r in full if r["sentiment"] is not None]  # the rest: not enough evidence
+    assert len(scored) >= 0.9 * len(full)
+    numbers = [r["sentiment"][k] for r in scored for k in ("score", "low", "high")]
     assert np.isfinite(numbers).all()
-    assert all(sum(r["emotions"].values()) == pytest.approx(1, abs=1e-3) for r in full)
+    assert all(sum(r["emotions"].values()) == pytest.approx(1, abs=1e-3) for r in scored)
 
 
 @pytest.mark.parametrize(
