@@ -70,9 +70,11 @@ class TextSource:
 
     def close(self) -> None:
         """End the iteration, a blocked one as well."""
-        if not self._closed and self.live:
+        if self._closed:
+            return
+        self._closed = True  # before the wake-up: the reader asks for it as soon as it wakes
+        if self.live:
             os.write(self._wake_write, b"\0")
-        self._closed = True
 
     def _stored(self) -> Iterator[Item]:
         for item in self._stored_items():
