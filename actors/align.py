@@ -1,47 +1,76 @@
 """Alignment: batches of any number of streams in, closed windows out.
 
-Invariant: what leaves for a stream is StreamEnded last, with a ledger that adds up.
+Invariant: what leaves for a stream is StreamEnded last, with a ledger that adds up. A stage that
+takes another's place and is handed the latest batches again goes on with the same windows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
+from actors.accounts import Account, Carried
 from actors.messages import Cargo, Packets, StreamEnded, StreamOpened
 from actors.translate import window_ready
 from streaming.aligner import Aligner
-from streaming.clock import NS_PER_MS, Clock
+from streaming.clock import NS_PER_MS, NS_PER_S, Clock
+from streaming.packets import T_NS, PacketBatch
 from streaming.revising import RevisingAligner
 from streaming.settings import WindowSettings
 from streaming.windows import Window
+
+PATIENCE_NS = 2 * NS_PER_S  # for what was sent before, when a stage takes another's place
 
 
 class _Stream(msgspec.Struct, eq=False):
     aligner: Aligner | RevisingAligner
     opened: StreamOpened
+    account: Account
+    from_index: int = 0  # windows before this one have been published
+    from_ns: int = 0  # packets before this time are of no use any more
+    behind_ns: int = 0  # until packets of this time have come, no deadline counts
+    patient_ns: int = 0  # but no longer than until this time of the session
     end_ns: int = 0
 
 
 class AlignStage:
-    """The aligners of all streams. `clock` closes windows whose deadline has passed."""
+    """The aligners of all streams. `clock` closes windows whose deadline has passed.
 
-    def __init__(self, windows: WindowSettings, clock: Clock) -> None:
+    `published`: of streams that another stage has aligned so far, the last window that was
+    published; `carried`: their accounts.
+    """
+
+    def __init__(
+        self,
+        windows: WindowSettings,
+        clock: Clock,
+        published: Mapping[str, int] | None = None,
+        carried: Mapping[str, Carried] | None = None,
+    ) -> None:
         self._windows = windows
         self._hop_ns = round(windows.hop_ms * NS_PER_MS)
         self._clock = clock
         self._streams: dict[str, _Stream] = {}
+        self._published = dict(published or {})
+        self._carried = dict(carried or {})
 
     def handle(self, cargo: Cargo) -> list[Cargo]:
         """Take one hand-over from ingest; give what it makes ready."""
         match cargo:
             case StreamOpened():
-                self._streams[cargo.stream] = _Stream(self._aligner(cargo), cargo)
+                if cargo.stream not in self._streams:  # otherwise its reader was started anew
+                    self._begin(cargo, cargo.begin_ns)
                 return []
-            case Packets(batch=batch):
+            case Packets(batch=batch, opened=opened):
                 stream = self._streams.get(batch.stream)
+                if stream is None and opened is not None:
+                    stream = self._begin(opened, self._oldest_ns(batch))
                 if stream is None:
                     return []
-                stream.aligner.push(batch)
+                stream.aligner.push(_kept(stream, cargo))
+                if batch.progress_ns >= stream.behind_ns:
+                    stream.behind_ns = 0
                 return self._poll(stream)
             case _:
                 raise TypeError(f"alignment takes no {type(cargo).__name__}")
@@ -50,19 +79,54 @@ class AlignStage:
         """Give what the passing of time alone makes ready."""
         return [out for stream in list(self._streams.values()) for out in self._poll(stream)]
 
-    def _aligner(self, opened: StreamOpened) -> Aligner | RevisingAligner:
+    def accounts(self) -> dict[str, Carried]:
+        """Where each stream stands, for the stage that may have to take over."""
+        return {
+            name: stream.account.carried(stream.aligner.ledger())
+            for name, stream in self._streams.items()
+        }
+
+    def _begin(self, opened: StreamOpened, oldest_ns: int) -> _Stream:
+        """Begin at `oldest_ns`, or after the last published window if that is later.
+
+        The windows just before it are made again and withheld: the aligner's memory reaches that
+        far.
+        """
+        now_ns = self._clock.now_ns()
+        since = self._published.pop(opened.stream, -1) + 1
+        length = round(self._windows.length_ms / self._windows.hop_ms)
+        start = max(since - 2 * length, oldest_ns // self._hop_ns, 0)
+        stream = self._streams[opened.stream] = _Stream(
+            self._aligner(opened, start),
+            opened,
+            Account(self._carried.pop(opened.stream, None)),
+            from_index=since,
+            from_ns=start * self._hop_ns,
+            behind_ns=now_ns - opened.origin_ns - self._hop_ns,
+            patient_ns=now_ns + PATIENCE_NS,
+        )
+        return stream
+
+    def _oldest_ns(self, batch: PacketBatch) -> int:
+        times = batch.header[:, T_NS]
+        return int(times.min()) if len(times) else max(batch.progress_ns - self._hop_ns, 0)
+
+    def _aligner(self, opened: StreamOpened, first_index: int = 0) -> Aligner | RevisingAligner:
         spec = self._windows.spec(opened.modalities, paced=opened.paced)
         revise_ns = round(self._windows.revise_ms * NS_PER_MS)
         if revise_ns and spec.deadline_ns:
-            return RevisingAligner(opened.stream, spec, revise_ns)
-        return Aligner(opened.stream, spec)
+            return RevisingAligner(opened.stream, spec, revise_ns, first_index)
+        return Aligner(opened.stream, spec, first_index=first_index)
 
     def _poll(self, stream: _Stream) -> list[Cargo]:
         now_ns = self._clock.now_ns()
         opened = stream.opened
-        on_stream_ns = now_ns - opened.origin_ns if opened.paced else None
+        waits = not opened.paced or (stream.behind_ns > 0 and now_ns < stream.patient_ns)
+        on_stream_ns = None if waits else now_ns - opened.origin_ns
         out: list[Cargo] = [
-            self._ready(stream, w, now_ns) for w in stream.aligner.poll(on_stream_ns)
+            self._ready(stream, w, now_ns)
+            for w in stream.aligner.poll(on_stream_ns)
+            if w.index >= stream.from_index
         ]
         if stream.aligner.finished:
             del self._streams[opened.stream]
@@ -80,8 +144,21 @@ class AlignStage:
         )
 
 
+def _kept(stream: _Stream, cargo: Packets) -> PacketBatch:
+    """The batch less what lies before the stage's time, entered in the account."""
+    batch = cargo.batch
+    kept = batch.header[:, T_NS] >= stream.from_ns
+    if not stream.from_ns:
+        kept[:] = True  # packets before the stream's origin are the aligner's to refuse
+    stream.account.take(cargo.number, kept)
+    if kept.all():
+        return batch
+    payloads = tuple(p for p, keep in zip(batch.payloads, kept, strict=True) if keep)
+    return msgspec.structs.replace(batch, header=batch.header[kept], payloads=payloads)
+
+
 def _ended(stream: _Stream) -> StreamEnded:
-    ledger = stream.aligner.ledger()
+    ledger = stream.account.whole(stream.aligner.ledger())
     return StreamEnded(
         stream=stream.opened.stream,
         end_ns=stream.end_ns,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from actors.messages import Cargo, Scored, StreamEnded, WindowReady
@@ -17,6 +17,8 @@ from models.types import Scores, WindowInput
 from streaming.clock import NS_PER_MS, Clock
 from streaming.results import Timing
 from streaming.windows import ClosedBy, Status
+
+REMEMBERED = 8  # windows that are scored again when a stage takes another's place
 
 
 class Scorer(Protocol):
@@ -35,22 +37,41 @@ class Scorer(Protocol):
 
 
 class InferStage:
-    """The analyser behind the stages' seam, and the memory that spans windows."""
+    """The analyser behind the stages' seam, and the memory that spans windows.
 
-    def __init__(self, analyser: Scorer, clock: Clock) -> None:
+    `published`: of streams that another stage has scored so far, the last window that was
+    published; the few before it are scored again, for the memory's sake.
+    """
+
+    def __init__(
+        self, analyser: Scorer, clock: Clock, published: Mapping[str, int] | None = None
+    ) -> None:
         self._analyser = analyser
         self._clock = clock
+        self._scored = {name: i - REMEMBERED for name, i in (published or {}).items()}
         self._speech: dict[str, deque[tuple[int, bool]]] = {}
 
     def handle(self, cargoes: Sequence[Cargo]) -> list[Cargo]:
         """Score all windows at hand, in as few batches as their order allows."""
-        waiting = list(cargoes)
+        waiting = [cargo for cargo in cargoes if self._is_new(cargo)]
         out: list[Cargo] = []
         while waiting:
             batch, waiting = self._next_batch(waiting, out)
             if batch:
                 out.extend(self._score(batch))
         return out
+
+    def _is_new(self, cargo: Cargo) -> bool:
+        """Windows come a second time when the aligner was started anew."""
+        if isinstance(cargo, StreamEnded):
+            self._scored.pop(cargo.stream, None)
+        if not isinstance(cargo, WindowReady):
+            return True
+        if cargo.index <= self._scored.get(cargo.stream, -1):
+            return False
+        if cargo.status is not Status.PROVISIONAL:
+            self._scored[cargo.stream] = cargo.index
+        return True
 
     def _next_batch(
         self, waiting: list[Cargo], out: list[Cargo]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -47,7 +47,7 @@ class StreamReader:
         emit: Emit,
         phase_ns: int = 0,
     ) -> None:
-        self._name = name
+        self.name = self._name = name
         self._sources = sources
         self._clock = clock
         self._emit = emit
@@ -59,22 +59,36 @@ class StreamReader:
         self._cut_ns = 0
         self._overdue = 0
         self._origin_ns = 0
+        self._begin_ns = 0
+        self._handed = 0
         self._reducer = FaceReducer(settings.vision)
         claimed = {m for source in sources for m in source.modalities}
         self.modalities = tuple(m for m in Modality if m in claimed)
         self._batcher = HopBatcher(name, self.modalities)
 
-    def run(self) -> None:
-        """Read to the end or until `stop`; the stream is always ended properly."""
-        self._origin_ns = self._clock.now_ns() + self._phase_ns
-        self._emit(
-            StreamOpened(
-                stream=self._name,
-                modalities=self.modalities,
-                origin_ns=self._origin_ns,
-                paced=self._paced,
-            )
+    @property
+    def origin_ns(self) -> int:
+        """Session time at which the stream's own time began; 0 before `run`."""
+        return self._origin_ns
+
+    def run(self, origin_ns: int | None = None) -> None:
+        """Read to the end or until `stop`; the stream is always ended properly.
+
+        `origin_ns`: of a stream that was read before. What is past by now is passed over.
+        """
+        now_ns = self._clock.now_ns()
+        self._origin_ns = now_ns + self._phase_ns if origin_ns is None else origin_ns
+        if origin_ns is not None:
+            self._begin_ns = -(-(now_ns - origin_ns) // self._hop_ns) * self._hop_ns
+        self._cut_ns = self._begin_ns
+        self._opened = StreamOpened(
+            stream=self._name,
+            modalities=self.modalities,
+            origin_ns=self._origin_ns,
+            paced=self._paced,
+            begin_ns=self._begin_ns,
         )
+        self._emit(self._opened)
         live = [s for s in self._sources if s.live]
         threads = [
             threading.Thread(target=self._read_live, args=(s,), daemon=True, name=f"{self._name}")
@@ -95,6 +109,8 @@ class StreamReader:
     def _read_scheduled(self, sources: Sequence[Source]) -> None:
         for item in heapq.merge(*(self._guarded(s) for s in sources), key=due_ns):
             due = due_ns(item)
+            if due < self._begin_ns and not isinstance(item, Progress):
+                continue  # read before, or while nobody read
             while due > self._cut_ns + self._hop_ns:
                 self._cut_at(self._cut_ns + self._hop_ns)
             if self._stop.is_set() or not self._wait_until(due):
@@ -192,8 +208,9 @@ class StreamReader:
         _close(self._sources)
 
     def _send(self, batch: PacketBatch) -> None:
-        if not self._emit(Packets(batch)):
+        if not self._emit(Packets(batch, self._handed, self._opened)):
             self._stop.set()
+        self._handed += len(batch.payloads)
 
     def _wait_until(self, t_ns: int) -> bool:
         if not self._paced:
@@ -223,15 +240,23 @@ class Ingest:
             StreamReader(s.name, sources, settings, clock, emit, phase_ns(s.name, settings))
             for s, sources in opened
         ]
+        self._threads: list[threading.Thread] = []
+
+    def start(self, origins: Mapping[str, int] | None = None) -> None:
+        """Begin to read. `origins`: of streams that were read before, when they began."""
+        known = origins or {}
         self._threads = [
-            threading.Thread(target=reader.run, name="ingest", daemon=True)
+            threading.Thread(
+                target=reader.run, args=(known.get(reader.name),), name="ingest", daemon=True
+            )
             for reader in self._readers
         ]
-
-    def start(self) -> None:
-        """Begin to read."""
         for thread in self._threads:
             thread.start()
+
+    def origins(self) -> dict[str, int]:
+        """When the time of each stream that is read began, on the session clock."""
+        return {r.name: r.origin_ns for r in self._readers if r.origin_ns}
 
     def stop(self) -> None:
         """Ask all readers to end."""

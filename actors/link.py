@@ -2,12 +2,16 @@
 
 Ray places and supervises the stages but carries nothing: a batch costs a tenth of the CPU of a
 Ray call this way. A full link makes the sender wait, so that pressure runs back to the sources.
-Only the thread that made a link may use it.
+The sender keeps what it has sent lately, so that a receiver that takes another's place can be
+given it again. Only the thread that made a link may use it, except for `hold` and `resend`.
 """
 
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
+from collections.abc import Callable
 
 import zmq
 
@@ -15,29 +19,93 @@ from actors.messages import Cargo, decode, encode
 
 IN_FLIGHT = 64  # hand-overs that a link holds on each side before the sender waits
 POLL_MS = 100
+LINGER_MS = 2000
+KEPT_S = 30.0
+KEPT_BYTES = 32 * 2**20
 
 
 class PushLink:
-    """The sending end. `address` is where the other end is bound."""
+    """The sending end. `address` is where the other end is bound.
 
-    def __init__(self, address: str) -> None:
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
-        self._socket.setsockopt(zmq.SNDHWM, IN_FLIGHT)
-        self._socket.setsockopt(zmq.LINGER, 2000)
-        self._socket.connect(address)
+    `keeps`: whether what was sent is kept to be sent again.
+    """
 
-    def send(self, cargo: Cargo, stop: threading.Event) -> bool:
-        """Hand over; waits while the link is full. False when `stop` was set first."""
+    def __init__(self, address: str, *, keeps: bool = True) -> None:
+        self._address = address
+        self._keeps = keeps
+        self._kept: deque[tuple[float, bytes]] = deque()
+        self._kept_bytes = 0
+        self._socket: zmq.Socket[bytes] | None = self._connected()
+        self._hold, self._held = threading.Event(), threading.Event()
+        self._again = threading.Event()
+
+    def send(
+        self, cargo: Cargo, stop: threading.Event, alive: Callable[[], None] = lambda: None
+    ) -> bool:
+        """Hand over; waits while the link is full. False when `stop` was set first.
+
+        While the link is held the cargo is only kept. `alive` is called now and then.
+        """
         data = encode(cargo)
-        while not self._socket.poll(POLL_MS, zmq.POLLOUT):
-            if stop.is_set():
-                return False
-        self._socket.send(data)
-        return True
+        self.attend(stop)
+        self._keep(data)
+        return self._sent(data, stop, alive)
+
+    def attend(self, stop: threading.Event) -> None:
+        """Do what `hold` and `resend` have asked for."""
+        if self._hold.is_set():
+            if self._socket is not None:
+                self._socket.close(0)
+            self._socket = None
+            self._held.set()
+        if self._again.is_set():
+            self._again.clear()
+            self._socket = self._connected()
+            for _, data in list(self._kept):
+                self._sent(data, stop, lambda: None)
+
+    def hold(self, timeout_s: float) -> bool:
+        """Have the link forget what is under way and only keep; True when it does. Any thread."""
+        self._again.clear()
+        self._hold.set()
+        return self._held.wait(timeout_s)
+
+    def resend(self) -> None:
+        """Have the link send all it has kept, and go on. Any thread."""
+        self._hold.clear()
+        self._held.clear()
+        self._again.set()
 
     def close(self) -> None:
         """Send what is under way, then close."""
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
+
+    def _connected(self) -> zmq.Socket[bytes]:
+        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
+        socket.setsockopt(zmq.SNDHWM, IN_FLIGHT)
+        socket.setsockopt(zmq.LINGER, LINGER_MS)
+        socket.connect(self._address)
+        return socket
+
+    def _sent(self, data: bytes, stop: threading.Event, alive: Callable[[], None]) -> bool:
+        while self._socket is not None and not self._hold.is_set():
+            if self._socket.poll(POLL_MS, zmq.POLLOUT):
+                self._socket.send(data)
+                return True
+            alive()
+            if stop.is_set():
+                return False
+        return True  # it is kept
+
+    def _keep(self, data: bytes) -> None:
+        if not self._keeps:
+            return
+        now_s = time.monotonic()
+        self._kept.append((now_s, data))
+        self._kept_bytes += len(data)
+        while self._kept and (self._kept[0][0] < now_s - KEPT_S or self._kept_bytes > KEPT_BYTES):
+            self._kept_bytes -= len(self._kept.popleft()[1])
 
 
 class PullLink:

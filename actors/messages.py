@@ -23,18 +23,29 @@ from streaming.windows import ClosedBy, Status
 
 
 class StreamOpened(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A stream's sources are open. `origin_ns`: session-clock time of stream time 0."""
+    """A stream's sources are open.
+
+    `origin_ns`: session-clock time of stream time 0. `begin_ns`: stream time from which on packets
+    come; later than 0 where the stream had been read before.
+    """
 
     stream: str
     modalities: tuple[Modality, ...]
     origin_ns: int
     paced: bool
+    begin_ns: int = 0
 
 
 class Packets(msgspec.Struct, frozen=True, tag=True, eq=False):
-    """One batch from ingest to the aligner."""
+    """One batch from ingest to the aligner.
+
+    `number`: packets of this stream that the reader has handed over before. `opened`: of the
+    stream, so that an aligner that takes another's place can go on with it.
+    """
 
     batch: PacketBatch
+    number: int = 0
+    opened: StreamOpened | None = None
 
 
 class TextSpan(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +112,13 @@ class StreamEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     health: tuple[Health, ...] = ()
 
 
-Cargo = StreamOpened | Packets | WindowReady | Scored | StreamEnded
+class Notice(msgspec.Struct, frozen=True, tag=True):
+    """What the supervisor has to say of a stream; published as it comes."""
+
+    health: Health
+
+
+Cargo = StreamOpened | Packets | WindowReady | Scored | StreamEnded | Notice
 
 
 def _pack(value: Any) -> Any:

@@ -1,18 +1,23 @@
 """The Ray actors: each holds one plain stage between two links, and adds nothing to it.
 
 Every actor answers `ready` once it can work at full speed, `run` until its work is over, and
-`stop`. Failures that a user can mend come back as text; anything else raises through Ray.
+`stop`; while it runs it gives signs of life. `hold` and `resend` go to the link behind it, when the
+actor there was lost. Failures that a user can mend come back as text; anything else raises
+through Ray.
 Each process imports its own stage only: torch and Numba take seconds, and most need neither.
 """
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from actors.accounts import Carried
 from actors.link import PullLink, PushLink
 from actors.messages import Cargo
+from actors.pulse import Pulse
 from actors.report import StreamTotals, cpu_seconds
 from streaming.clock import NS_PER_MS, SystemClock
 from streaming.errors import AttuneError
@@ -20,39 +25,71 @@ from streaming.mailbox import Mailbox
 from streaming.settings import AttuneSettings, StreamSettings
 
 if TYPE_CHECKING:
-    from actors.infer import InferStage
+    from actors.infer import Scorer
     from actors.ingest import Ingest
     from actors.publish import PublishStage
+    from streaming.sinks import Sink
 
 TICK_MS = 20
 POLL_MS = 100
 IN_FLIGHT = 64
+HOLD_S = 2.0
 
 
 class Node:
-    """What all actors share: settings, a clock, a way to be stopped."""
+    """What all actors share: settings, a clock, a way to be stopped, and signs of life.
 
-    def __init__(self, settings: AttuneSettings) -> None:
+    `name`, `turn`: who this is, and how many had its place before. `pulse_address`: where the
+    supervisor listens.
+    """
+
+    def __init__(
+        self, settings: AttuneSettings, name: str = "", turn: int = 0, pulse_address: str = ""
+    ) -> None:
         self._settings = settings
         self._clock = SystemClock()
         self._stop = threading.Event()
+        self._identity = (pulse_address, name, turn)
+        self._link: PushLink | None = None
+
+    def pid(self) -> int:
+        """The process to kill when it hangs."""
+        return os.getpid()
 
     def stop(self) -> None:
         """End `run` soon."""
         self._stop.set()
 
+    def hold(self) -> bool:
+        """Keep what is handed on: nobody is there to take it."""
+        return self._link is None or self._link.hold(HOLD_S)
+
+    def resend(self) -> None:
+        """Hand on again what was kept, and go on."""
+        if self._link is not None:
+            self._link.resend()
+
     def cpu_s(self) -> float:
         """CPU seconds of this actor's process so far."""
         return cpu_seconds()
+
+    def _pulse(self) -> Pulse:
+        return Pulse(*self._identity, self._clock)
 
 
 class IngestNode(Node):
     """Reads some of the streams. Used as an actor, and in the driver for standard input."""
 
     def __init__(
-        self, settings: AttuneSettings, streams: Sequence[StreamSettings], align_address: str
+        self,
+        settings: AttuneSettings,
+        streams: Sequence[StreamSettings],
+        align_address: str,
+        name: str = "",
+        turn: int = 0,
+        pulse_address: str = "",
     ) -> None:
-        super().__init__(settings)
+        super().__init__(settings, name, turn, pulse_address)
         self._streams = streams
         self._align_address = align_address
         self._mailbox: Mailbox[Cargo] = Mailbox(IN_FLIGHT)
@@ -68,22 +105,33 @@ class IngestNode(Node):
             return str(error), error.exit_code
         return None
 
-    def run(self) -> None:
-        """Read until all streams have ended and all that was read has been handed over."""
+    def run(self, origins: Mapping[str, int] | None = None) -> None:
+        """Read until all streams have ended and all that was read has been handed over.
+
+        `origins`: of streams that were read before, the session time of their beginning.
+        """
         if self._ingest is None:
             return
-        self._ingest.start()
+        self._ingest.start(origins or {})
         threading.Thread(target=self._close_when_read, daemon=True).start()
-        link = PushLink(self._align_address)
-        while (cargo := self._mailbox.take()) is not None:
-            link.send(cargo, threading.Event())
-        link.close()
+        self._link, pulse = PushLink(self._align_address), self._pulse()
+        while (cargo := self._mailbox.take(POLL_MS / 1000)) is not None or self._reading():
+            pulse.beat(origins=self._ingest.origins())
+            if cargo is None:
+                self._link.attend(self._stop)
+            else:
+                self._link.send(cargo, threading.Event(), pulse.beat)
+        self._link.close()
+        pulse.close()
 
     def stop(self) -> None:
         """End the streams early and in good order."""
         super().stop()
         if self._ingest is not None:
             self._ingest.stop()
+
+    def _reading(self) -> bool:
+        return not self._mailbox.closed
 
     def _close_when_read(self) -> None:
         if self._ingest is not None:
@@ -94,8 +142,16 @@ class IngestNode(Node):
 class AlignNode(Node):
     """Aligns all streams."""
 
-    def __init__(self, settings: AttuneSettings, address: str, infer_address: str) -> None:
-        super().__init__(settings)
+    def __init__(
+        self,
+        settings: AttuneSettings,
+        address: str,
+        infer_address: str,
+        name: str = "",
+        turn: int = 0,
+        pulse_address: str = "",
+    ) -> None:
+        super().__init__(settings, name, turn, pulse_address)
         self._address, self._infer_address = address, infer_address
 
     def ready(self) -> None:
@@ -104,12 +160,21 @@ class AlignNode(Node):
 
         warm_aligner()
 
-    def run(self) -> None:
-        """Align until stopped."""
+    def run(
+        self,
+        published: Mapping[str, int] | None = None,
+        accounts: Mapping[str, Carried] | None = None,
+    ) -> None:
+        """Align until stopped; go on from where another aligner was."""
         from actors.align import AlignStage
 
-        pull, push = PullLink(self._address), PushLink(self._infer_address)
-        stage = AlignStage(self._settings.windows, self._clock)
+        pull, push, pulse = (
+            PullLink(self._address),
+            PushLink(self._infer_address),
+            self._pulse(),
+        )
+        self._link = push
+        stage = AlignStage(self._settings.windows, self._clock, published, accounts)
         ticked_ns = self._clock.now_ns()
         while not self._stop.is_set():
             out = [ready for cargo in pull.drain(TICK_MS) for ready in stage.handle(cargo)]
@@ -117,79 +182,108 @@ class AlignNode(Node):
             if now_ns - ticked_ns >= TICK_MS * NS_PER_MS:
                 out, ticked_ns = out + stage.tick(), now_ns
             for cargo in out:
-                push.send(cargo, self._stop)
+                push.send(cargo, self._stop, pulse.beat)
+            push.attend(self._stop)
+            if pulse.due:
+                pulse.beat(accounts=stage.accounts())
         push.close()
         pull.close()
+        pulse.close()
 
 
 class InferNode(Node):
     """Scores windows, batched over streams; on a GPU where it was given one."""
 
-    def __init__(self, settings: AttuneSettings, address: str, publish_address: str) -> None:
-        super().__init__(settings)
+    def __init__(
+        self,
+        settings: AttuneSettings,
+        address: str,
+        publish_address: str,
+        name: str = "",
+        turn: int = 0,
+        pulse_address: str = "",
+    ) -> None:
+        super().__init__(settings, name, turn, pulse_address)
         self._address, self._publish_address = address, publish_address
-        self._stage: InferStage | None = None
+        self._analyser: Scorer | None = None
 
     def ready(self) -> tuple[str, int] | None:
         """Load and warm the models; None, or what is wrong with them and the exit code."""
-        from actors.infer import InferStage
         from actors.warmup import load_analyser
 
         try:
-            self._stage = InferStage(load_analyser(self._settings.model), self._clock)
+            self._analyser = load_analyser(self._settings.model)
         except AttuneError as error:
             return str(error), error.exit_code
         return None
 
-    def run(self) -> None:
-        """Score until stopped."""
-        pull, push = PullLink(self._address), PushLink(self._publish_address)
-        while not self._stop.is_set() and self._stage is not None:
-            for scored in self._stage.handle(pull.drain(POLL_MS)):
-                push.send(scored, self._stop)
+    def run(self, published: Mapping[str, int] | None = None) -> None:
+        """Score until stopped; go on from where another was."""
+        from actors.infer import InferStage
+
+        if self._analyser is None:
+            return
+        stage = InferStage(self._analyser, self._clock, published)
+        pull, push, pulse = (
+            PullLink(self._address),
+            PushLink(self._publish_address),
+            self._pulse(),
+        )
+        self._link = push
+        while not self._stop.is_set():
+            for scored in stage.handle(pull.drain(POLL_MS)):
+                push.send(scored, self._stop, pulse.beat)
+            push.attend(self._stop)
+            pulse.beat()
         push.close()
         pull.close()
+        pulse.close()
 
 
 class PublishNode(Node):
     """Makes events, numbers messages and feeds the sinks."""
 
     def __init__(
-        self, settings: AttuneSettings, address: str, also_publish: tuple[str, ...] = ()
+        self,
+        settings: AttuneSettings,
+        address: str,
+        also_publish: tuple[str, ...] = (),
+        name: str = "",
+        turn: int = 0,
+        pulse_address: str = "",
     ) -> None:
-        super().__init__(settings)
+        super().__init__(settings, name, turn, pulse_address)
         self._address, self._also_publish = address, also_publish
+        self._sinks: list[Sink] = []
         self._stage: PublishStage | None = None
 
     def ready(self) -> tuple[str, int] | None:
         """Open the sinks; None, or what is wrong with them and the exit code."""
-        from actors.publish import PublishStage
         from actors.sinks import open_sinks
 
         try:
-            sinks = open_sinks(self._settings.output, self._also_publish)
+            self._sinks = open_sinks(
+                self._settings.output, self._also_publish, again=self._identity[2] > 0
+            )
         except AttuneError as error:
             return str(error), error.exit_code
-        self._stage = PublishStage(self._settings, sinks, self._clock)
         return None
 
-    def run(self) -> tuple[dict[str, StreamTotals], list[str]]:
-        """Publish until all streams have ended or `stop`; what came of each, what failed."""
-        if self._stage is None:
-            return {}, []
-        pull = PullLink(self._address)
-        while not (self._stop.is_set() or self._all_ended()):
-            for cargo in pull.drain(POLL_MS):
-                self._stage.handle(cargo)
-            self._stage.tick()
+    def run(
+        self, published: Mapping[str, int] | None = None
+    ) -> tuple[dict[str, StreamTotals], list[str]]:
+        """Publish until `stop`; what came of each stream, what failed."""
+        from actors.publish import PublishStage
+
+        stage = self._stage = PublishStage(self._settings, self._sinks, self._clock, published)
+        pull, pulse = PullLink(self._address), self._pulse()
+        while not self._stop.is_set():
+            some = pull.drain(POLL_MS)
+            for cargo in some:
+                stage.handle(cargo)
+            stage.tick()
+            pulse.beat(now=bool(some), published=stage.published)
         pull.close()
-        self._stage.close()
-        return self._stage.totals, self._stage.failures
-
-    def failures(self) -> list[str]:
-        """What has failed so far."""
-        return list(self._stage.failures) if self._stage is not None else []
-
-    def _all_ended(self) -> bool:
-        totals = self._stage.totals if self._stage is not None else {}
-        return all(s.name in totals and totals[s.name].ended for s in self._settings.streams)
+        pulse.close()
+        stage.close()
+        return stage.totals, stage.failures

@@ -6,11 +6,12 @@ reported once and left out from then on; the others go on, and nothing already s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from actors.messages import Cargo, Scored, StreamEnded
+from actors.messages import Cargo, Notice, Scored, StreamEnded
 from actors.report import StreamTotals
 from streaming.clock import NS_PER_MS, Clock
 from streaming.errors import SinkError
@@ -20,15 +21,28 @@ from streaming.results import Event, Prediction, Result, Status
 from streaming.settings import AttuneSettings
 from streaming.sinks import Publisher, Sink
 
+OVER = sys.maxsize  # as a position: of a stream that has ended
+
 
 class PublishStage:
-    """Events, sequence numbers and sinks of all streams."""
+    """Events, sequence numbers and sinks of all streams.
 
-    def __init__(self, settings: AttuneSettings, sinks: Sequence[Sink], clock: Clock) -> None:
+    `published`: of streams that another stage has published so far, the last settled window. A
+    window that comes a second time is passed over, and one that never came is told of as a gap.
+    """
+
+    def __init__(
+        self,
+        settings: AttuneSettings,
+        sinks: Sequence[Sink],
+        clock: Clock,
+        published: Mapping[str, int] | None = None,
+    ) -> None:
         self._settings = settings.events
         self._clock = clock
         self._publisher = Publisher(sinks, heartbeat_ms=settings.output.heartbeat_ms)
         self._engines: dict[str, EventEngine] = {}
+        self.published = dict(published or {})
         self.totals: dict[str, StreamTotals] = {}
         self.failures: list[str] = []
 
@@ -36,15 +50,25 @@ class PublishStage:
         """Say what `cargo` amounts to."""
         match cargo:
             case Scored(prediction=prediction):
-                self._publish(prediction)
+                if prediction.result.index > self.published.get(prediction.result.stream, -1):
+                    self._publish(prediction)
             case StreamEnded():
-                self._end(cargo)
+                if self.published.get(cargo.stream) != OVER:
+                    self._end(cargo)
+            case Notice(health=health):
+                self._send_health((health,), self._totals(health.stream))
             case _:
                 raise TypeError(f"publication takes no {type(cargo).__name__}")
 
     def tick(self) -> None:
         """Do what the passing of time asks for: the heartbeat."""
         self._try(lambda: self._publisher.beat(self._clock.now_ns()))
+
+    def expect(self, stream: str) -> None:
+        """A stream of this name begins, though one may have ended before."""
+        if self.published.get(stream) == OVER:
+            del self.published[stream]
+            self._totals(stream).ended = False
 
     def close(self) -> None:
         """Flush and close every sink. Streams that never ended have their events ended."""
@@ -55,17 +79,37 @@ class PublishStage:
     def _publish(self, prediction: Prediction) -> None:
         result = prediction.result
         totals = self._totals(result.stream)
-        self._send_health(prediction.health, totals)
+        self._send_health((*self._missing(result), *prediction.health), totals)
         self._send(self._timed(prediction, totals))
         totals.statuses[result.status] = totals.statuses.get(result.status, 0) + 1
         if result.status is Status.PROVISIONAL:
             return  # events rest on settled windows only
+        self.published[result.stream] = result.index
         totals.windows += 1
         totals.end_ns = result.end_ns
         engine = self._engines.get(result.stream)
         if engine is None:
             engine = self._engines[result.stream] = EventEngine(result.stream, self._settings)
         self._send_events(engine.step(prediction), totals)
+
+    def _missing(self, result: Result) -> tuple[Health, ...]:
+        """Tells of windows between the last one and this that no stage has delivered."""
+        last = self.published.get(result.stream)
+        if last is None:
+            return ()
+        count = result.index - last - 1
+        if count < 1 or result.status is Status.PROVISIONAL:
+            return ()
+        windows = f"window {last + 1}" if count == 1 else f"windows {last + 1} to {last + count}"
+        return (
+            Health(
+                stream=result.stream,
+                kind=HealthKind.GAP,
+                t_ns=result.start_ns,
+                count=count,
+                detail=f"{windows} went down with a part of the pipeline",
+            ),
+        )
 
     def _timed(self, prediction: Prediction, totals: StreamTotals) -> Result:
         """The result with its latency, which is known only where input was paced."""
@@ -98,6 +142,7 @@ class PublishStage:
         )
         totals.pushed, totals.windowed = ended.pushed, ended.windowed
         totals.dropped, totals.ended = dict(ended.dropped), True
+        self.published[ended.stream] = OVER
         self._try(self._publisher.flush)
 
     def _send_health(self, found: Sequence[Health], totals: StreamTotals) -> None:

@@ -1,7 +1,8 @@
 """Ray: which process runs what. Nothing else in Attune imports it.
 
-Ray starts, places and supervises the actors; what flows between them flows over links. One
-ingest actor hosts many streams: processes follow cores and devices, not streams.
+Ray starts, places and kills the actors; what flows between them flows over links. One ingest
+actor hosts many streams: processes follow cores and devices, not streams. In real time a part
+that is lost is started anew and goes on where it was; docs/supervision.md says what that costs.
 """
 
 from __future__ import annotations
@@ -15,16 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
 
+from actors.accounts import Carried
+from actors.link import PushLink
+from actors.messages import Notice
 from actors.nodes import AlignNode, InferNode, IngestNode, PublishNode
+from actors.publish import OVER
+from actors.pulse import Pulses, Sign
+from actors.ray_part import LostError, Part, quiet_ray
 from actors.report import Report, cpu_seconds
 from streaming.clock import NS_PER_S, SystemClock
-from streaming.errors import AttuneError, PipelineError, SourceError, UsageError
+from streaming.errors import PipelineError, SourceError, UsageError
+from streaming.health import Health, HealthKind
 from streaming.settings import AttuneSettings, StreamSettings, TextSettings
 
 OBJECT_STORE_BYTES = 80 * 2**20  # the least Ray takes; no payload goes through it
-POLL_S = 0.25
+POLL_S = 0.05
 DRAIN_S = 20.0
 
 
@@ -36,9 +43,11 @@ class RayPipeline:
         self._folder = Path(tempfile.mkdtemp(prefix="attune-"))
         self._clock = SystemClock()
         self.view_address = self._address("view")
-        self._ingest: list[Any] = []
+        self._parts: dict[str, Part] = {}
         self._local: IngestNode | None = None
-        self._downstream: dict[str, Any] = {}
+        self._published: dict[str, int] = {}
+        self._accounts: dict[str, Carried] = {}
+        self._origins: dict[str, int] = {}
 
     def __enter__(self) -> RayPipeline:
         # Actors without a GPU keep their view of the machine's; Ray warns that this will change.
@@ -51,104 +60,217 @@ class RayPipeline:
             object_store_memory=OBJECT_STORE_BYTES,
             configure_logging=False,
         )
+        quiet_ray()
+        self._pulses = Pulses(self._address("pulse"))
+        self._notices = PushLink(self._address("publish"), keeps=False)
         return self
 
     def __exit__(self, *failure: object) -> None:
+        self._pulses.close()
+        self._notices.close()
         ray.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self) -> None:
         """Place the actors and wait until each can work. Raises the first one's complaint."""
+        self._parts = {part.name: part for part in self._plan()}
+        for part in self._parts.values():
+            part.place()
         here = [s for s in self._settings.streams if _reads_stdin(s)]
-        there = [s for s in self._settings.streams if not _reads_stdin(s)]
-        align, infer, publish = map(self._address, ("align", "infer", "publish"))
-        self._downstream = {
-            "publish": _actor(PublishNode, self._settings, publish, (self.view_address,)),
-            "infer": _actor(InferNode, self._settings, infer, publish, gpus=self._gpus()),
-            "align": _actor(AlignNode, self._settings, align, infer),
-        }
-        self._ingest = [
-            _actor(IngestNode, self._settings, share, align)
-            for share in _shares(there, self._workers())
-        ]
         if here:
-            self._local = IngestNode(self._settings, here, align)
-        nodes = [*self._downstream.values(), *self._ingest]
-        complaints = self._get([node.ready.remote() for node in nodes])
+            align, pulse = self._address("align"), self._address("pulse")
+            self._local = IngestNode(self._settings, here, align, "driver", 0, pulse)
+        complaints = [self._complaint(part) for part in self._parts.values()]
         complaints.append(self._local.ready() if self._local else None)
-        for complaint in filter(None, complaints):
-            text, exit_code = complaint
+        for text, exit_code in filter(None, complaints):
             raise (UsageError if exit_code == UsageError.exit_code else SourceError)(text)
 
     def run(self, stop: threading.Event) -> Report:
         """Run until all streams have ended; `stop` ends them early and in good order."""
         started_ns = self._clock.now_ns()
         cpu_before = self._cpu_s()
-        done = self._downstream["publish"].run.remote()
-        steady = [self._downstream[name].run.remote() for name in ("infer", "align")]
-        reading = [node.run.remote() for node in self._ingest]
+        for part in self._parts.values():
+            part.begin(self._clock.now_ns())
         if self._local is not None:
             threading.Thread(target=self._local.run, daemon=True).start()
-        totals, failures = self._wait(done, [*steady, *reading], stop)
+        totals, failures = self._supervise(stop)
         cpu_after = self._cpu_s()
         return Report(
             streams=totals,
             failures=failures,
             wall_s=(self._clock.now_ns() - started_ns) / NS_PER_S,
-            cpu_s={name: cpu_after[name] - cpu_before[name] for name in cpu_after},
+            cpu_s={name: cpu_after[name] - cpu_before.get(name, 0.0) for name in cpu_after},
             interrupted=stop.is_set(),
         )
 
-    def _wait(self, done: Any, others: list[Any], stop: threading.Event) -> Any:
-        """The publisher's account. A stage that dies takes the run with it."""
-        pending = [done, *others]
-        stopping_ns = 0
-        while True:
-            finished, pending = ray.wait(pending, num_returns=1, timeout=POLL_S)
-            for ref in finished:
-                outcome = self._get(ref)
-                if ref == done:
-                    return outcome
-            if stop.is_set() and not stopping_ns:
+    def _plan(self) -> list[Part]:
+        """The parts, each before the one that hands over to it."""
+        settings, pulse = self._settings, self._address("pulse")
+        align, infer, publish = map(self._address, ("align", "infer", "publish"))
+        there = [s for s in settings.streams if not _reads_stdin(s)]
+        limits = (settings.pipeline.restarts, round(settings.pipeline.hang_s * NS_PER_S))
+        gpus = self._gpus()
+        return [
+            Part(
+                "publish",
+                lambda turn: _actor(
+                    PublishNode, settings, publish, (self.view_address,), "publish", turn, pulse
+                ),
+                lambda: (dict(self._published),),
+                *limits,
+            ),
+            Part(
+                "infer",
+                lambda turn: _actor(
+                    InferNode, settings, infer, publish, "infer", turn, pulse, gpus=gpus
+                ),
+                lambda: (dict(self._published),),
+                *limits,
+                standby=settings.pipeline.standby,
+            ),
+            Part(
+                "align",
+                lambda turn: _actor(AlignNode, settings, align, infer, "align", turn, pulse),
+                lambda: (dict(self._published), dict(self._accounts)),
+                *limits,
+            ),
+            *(
+                self._ingest(f"ingest-{i}", share, limits)
+                for i, share in enumerate(_shares(there, self._workers()))
+            ),
+        ]
+
+    def _ingest(self, name: str, share: list[StreamSettings], limits: tuple[int, int]) -> Part:
+        align, pulse = self._address("align"), self._address("pulse")
+
+        def left() -> list[StreamSettings]:
+            return [s for s in share if self._published.get(s.name) != OVER]
+
+        return Part(
+            name,
+            lambda turn: _actor(IngestNode, self._settings, left(), align, name, turn, pulse),
+            lambda: ({s.name: self._origins[s.name] for s in share if s.name in self._origins},),
+            *limits,
+            streams=tuple(s.name for s in share),
+        )
+
+    def _complaint(self, part: Part) -> tuple[str, int] | None:
+        try:
+            return part.complaint()
+        except LostError as loss:
+            raise PipelineError(f"the pipeline's part {part.name} did not start: {loss}") from loss
+
+    # ------------------------------------------------------------------ supervision
+
+    def _supervise(self, stop: threading.Event) -> Any:
+        """The publisher's account, once every stream has ended."""
+        publish = self._parts["publish"]
+        deadline_ns = 0
+        while not publish.done:
+            self._listen()
+            for part in self._parts.values():
+                self._attend(part)
+            now_ns = self._clock.now_ns()
+            if stop.is_set() and not deadline_ns:
                 self._stop_reading()
-                stopping_ns = self._clock.now_ns()
-            if stopping_ns and self._clock.now_ns() - stopping_ns > DRAIN_S * NS_PER_S:
-                self._downstream["publish"].stop.remote()
+                deadline_ns = now_ns + round(DRAIN_S * NS_PER_S)
+            if self._all_ended() or (deadline_ns and now_ns > deadline_ns):
+                publish.stop()
+            ray.wait([publish.running], timeout=POLL_S) if publish.running else stop.wait(POLL_S)
+        return publish.outcome
+
+    def _listen(self) -> None:
+        """Take in the signs of life and what they tell."""
+        for sign in self._pulses.read():
+            part = self._parts.get(sign.name)
+            if part is None or part.turn == sign.turn:
+                self._note(sign)
+                if part is not None:
+                    part.vitals.heard(self._clock.now_ns())
+
+    def _note(self, sign: Sign) -> None:
+        self._published.update(sign.published or {})
+        self._accounts.update(sign.accounts or {})
+        self._origins.update(sign.origins or {})
+
+    def _attend(self, part: Part) -> None:
+        """See after one part: let it begin when it is ready, replace it when it is lost."""
+        try:
+            if part.check(self._clock.now_ns()):
+                self._go_on(part)
+        except LostError as loss:
+            self._replace(part, str(loss))
+
+    def _replace(self, part: Part, why: str) -> None:
+        now_ns = self._clock.now_ns()
+        limit = self._settings.pipeline.restarts
+        if self._settings.pipeline.pace == "fast" or not part.vitals.may_restart(now_ns):
+            again = f" more than {limit} times in a minute" if part.turn and limit else ""
+            raise PipelineError(f"the pipeline's part {part.name} was lost{again}: {why}")
+        part.held = [up.hold() for up in self._upstream(part)]
+        part.replace(why, now_ns)
+
+    def _go_on(self, part: Part) -> None:
+        """A part that took another's place is ready: let it run, and give it what it missed."""
+        part.await_held()
+        part.begin(self._clock.now_ns())
+        for up in self._upstream(part):
+            up.resend()
+        self._tell(part)
+
+    def _tell(self, part: Part) -> None:
+        now_ns = self._clock.now_ns()
+        outage_s = (now_ns - part.lost_ns) / NS_PER_S
+        for stream, origin_ns in self._origins.items():
+            if self._published.get(stream) == OVER or stream not in (part.streams or (stream,)):
+                continue
+            health = Health(
+                stream=stream,
+                kind=HealthKind.RESTARTED,
+                t_ns=max(now_ns - origin_ns, 0),
+                count=part.turn,
+                detail=f"{part.name} was lost ({part.why}) and back after {outage_s:.1f} s",
+            )
+            self._notices.send(Notice(health), threading.Event())
+
+    def _upstream(self, part: Part) -> list[Any]:
+        """Who hands over to `part`."""
+        if part.name == "publish":
+            return [self._parts["infer"]]
+        if part.name == "infer":
+            return [self._parts["align"]]
+        readers = [p for name, p in self._parts.items() if name.startswith("ingest")]
+        return [*readers, *([self._local] if self._local else [])] if part.name == "align" else []
+
+    def _all_ended(self) -> bool:
+        return all(self._published.get(s.name) == OVER for s in self._settings.streams)
 
     def _stop_reading(self) -> None:
-        for node in self._ingest:
-            node.stop.remote()
+        for name, part in self._parts.items():
+            if name.startswith("ingest"):
+                part.stop()
         if self._local is not None:
             self._local.stop()
 
-    def _get(self, refs: Any) -> Any:
-        try:
-            return ray.get(refs)
-        except RayError as error:
-            cause = getattr(error, "cause", None) or error
-            if isinstance(cause, AttuneError):
-                raise cause from None
-            last = str(cause).strip().splitlines()[-1] if str(cause).strip() else repr(cause)
-            raise PipelineError(f"a stage of the pipeline died: {last}") from error
+    # ------------------------------------------------------------------ resources
 
     def _cpu_s(self) -> dict[str, float]:
-        named = {**self._downstream, **{f"ingest-{i}": n for i, n in enumerate(self._ingest)}}
-        spent = self._get([node.cpu_s.remote() for node in named.values()])
-        return {**dict(zip(named, spent, strict=True)), "driver": cpu_seconds()}
+        spent = {name: part.cpu_s() for name, part in self._parts.items()}
+        return {**spent, "driver": cpu_seconds()}
 
     def _workers(self) -> int:
         return self._settings.pipeline.ingest_workers or min(os.cpu_count() or 1, 2)
 
-    def _gpus(self) -> int:
-        if self._settings.model.device == "cpu":
+    def _gpus(self) -> float:
+        if self._settings.model.device == "cpu" or not ray.cluster_resources().get("GPU", 0):
             return 0
-        return int(min(ray.cluster_resources().get("GPU", 0), 1))
+        return 0.5 if self._settings.pipeline.standby else 1
 
     def _address(self, name: str) -> str:
         return f"ipc://{self._folder}/{name}"
 
 
-def _actor(node: type, *arguments: Any, gpus: int = 0) -> Any:
+def _actor(node: type, *arguments: Any, gpus: float = 0) -> Any:
     remote: Any = ray.remote(node)
     return remote.options(num_cpus=0, num_gpus=gpus, max_concurrency=4).remote(*arguments)
 

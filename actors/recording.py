@@ -68,7 +68,8 @@ def without_media(cargo: Cargo) -> Cargo:
     if not isinstance(cargo, Packets):
         return cargo
     payloads = tuple(map(_emptied, cargo.batch.payloads))
-    return Packets(msgspec.structs.replace(cargo.batch, payloads=payloads))
+    batch = msgspec.structs.replace(cargo.batch, payloads=payloads)
+    return msgspec.structs.replace(cargo, batch=batch)
 
 
 def _emptied(payload: Payload) -> Payload:

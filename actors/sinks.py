@@ -12,8 +12,12 @@ from streaming.sinks import JsonlSink, ReplayServer, Sink, ZmqPublisher, open_re
 BYTES_PER_MB = 1_000_000
 
 
-def open_sinks(output: OutputSettings, also_publish: tuple[str, ...] = ()) -> list[Sink]:
+def open_sinks(
+    output: OutputSettings, also_publish: tuple[str, ...] = (), *, again: bool = False
+) -> list[Sink]:
     """Open all of them, or none: when one fails, those already open are closed again.
+
+    `again`: in the place of a publisher that was lost, whose file is gone on with.
 
     The replay port comes first: what is published can be asked for again at once.
     """
@@ -26,7 +30,7 @@ def open_sinks(output: OutputSettings, also_publish: tuple[str, ...] = ()) -> li
             if address == output.publish and output.replay_s:
                 sinks.insert(0, _replay(output, publisher.address, keys))
         if output.file:
-            sinks.append(JsonlSink(output.file))
+            sinks.append(JsonlSink(output.file, append=again))
     except AttuneError:
         for sink in sinks:
             sink.close()

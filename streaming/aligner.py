@@ -96,9 +96,13 @@ class Aligner:
     """Sliding windows over the modalities of one stream.
 
     `capacity`: packets of one modality held at most; one more is dropped as "overflow".
+    `first_index`: of the first window, for an aligner that takes over from another; what lies
+    before that window is late.
     """
 
-    def __init__(self, stream: str, spec: WindowSpec, capacity: int = CAPACITY) -> None:
+    def __init__(
+        self, stream: str, spec: WindowSpec, capacity: int = CAPACITY, first_index: int = 0
+    ) -> None:
         if capacity < 1:
             raise UsageError(f"stream {stream}: an aligner holds at least 1 packet, not {capacity}")
         self._stream = stream
@@ -108,9 +112,12 @@ class Aligner:
         self._lane_of = {lane.modality: lane for lane in self._lanes}
         self._hop_ns, self._length_ns = spec.hop_ns, spec.length_ns
         self._due_ns = spec.length_ns + spec.deadline_ns if spec.deadline_ns else k.LATEST_NS
+        self._due_ns += first_index * spec.hop_ns
+        self._state[-1, k.NEXT] = first_index
+        self._state[-1, k.CLOSED_END] = first_index * spec.hop_ns
         self._capacity = capacity
-        self._index = 0
-        self._closed_end_ns = 0
+        self._index = first_index
+        self._closed_end_ns = first_index * spec.hop_ns
         self._flags = 0
         self._health: list[Health] = []
         self._meta = np.zeros(len(self._lanes) * META + 2, np.int64)

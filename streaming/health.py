@@ -30,6 +30,7 @@ class HealthKind(StrEnum):
     SOURCE_LOST = "source_lost"
     SOURCE_ENDED = "source_ended"
     RECOVERED = "recovered"
+    RESTARTED = "restarted"
     SINK_FAILED = "sink_failed"
     STREAM_ENDED = "stream_ended"
 

@@ -25,12 +25,12 @@ class RevisingAligner:
     Health of the sources goes out with the next window that is shown for the first time.
     """
 
-    def __init__(self, stream: str, spec: WindowSpec, revise_ns: int) -> None:
+    def __init__(self, stream: str, spec: WindowSpec, revise_ns: int, first_index: int = 0) -> None:
         self._spec = spec
         patient = msgspec.structs.replace(spec, deadline_ns=spec.deadline_ns + revise_ns)
-        self._aligner = Aligner(stream, patient)
+        self._aligner = Aligner(stream, patient, first_index=first_index)
         self._shown: dict[int, Window] = {}
-        self._next = 0  # first index that nothing was shown of
+        self._next = first_index  # first index that nothing was shown of
         self._settled_ns = 0
         self._health: list[Health] = []
 
@@ -42,7 +42,7 @@ class RevisingAligner:
     def poll(self, now_ns: int | None = None) -> list[Window]:
         """Every window to be shown or settled now. `now_ns`: stream time."""
         out = [self._settle(window) for window in self._aligner.poll(now_ns)]
-        if self.finished:
+        if self._aligner.finished:
             out += [self._settle(self._shown[index]) for index in sorted(self._shown)]
         elif now_ns is not None and now_ns >= self._due_ns():
             out += [self._show(window) for window in self._early(now_ns)]
@@ -51,7 +51,7 @@ class RevisingAligner:
     @property
     def finished(self) -> bool:
         """All modalities have ended and every window is settled."""
-        return self._aligner.finished
+        return self._aligner.finished and not self._shown
 
     def ledger(self) -> Ledger:
         """Where every packet went, as of now."""

@@ -173,11 +173,18 @@ class EventSettings(Settings, frozen=True, kw_only=True):
 
 
 class PipelineSettings(Settings, frozen=True, kw_only=True):
-    """How the stages run. `ingest_workers` 0: one for each core, at most two."""
+    """How the stages run. `ingest_workers` 0: one for each core, at most two.
+
+    With Ray in real time a part that dies, or is silent for `hang_s`, is started anew, at most
+    `restarts` times a minute. `standby`: a second analyser waits, ready, to take the first's place.
+    """
 
     runtime: Literal["ray", "inline"] = "ray"
     pace: Literal["realtime", "fast"] = "realtime"
     ingest_workers: Annotated[int, Meta(ge=0)] = 0
+    restarts: Annotated[int, Meta(ge=0, le=100)] = 5
+    hang_s: Annotated[float, Meta(ge=1, le=300)] = 5.0
+    standby: bool = False
 
 
 class OutputSettings(Settings, frozen=True, kw_only=True):

@@ -33,15 +33,15 @@ _TO_TERMINAL = "-"
 
 
 class JsonlSink:
-    """Writes to `path`, replacing what is there; `-` is standard output."""
+    """Writes to `path`, in place of what is there or (`append`) after it; `-`: standard output."""
 
     live = False
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, append: bool = False) -> None:
         self._name = "standard output" if path == _TO_TERMINAL else path
         self._owned = path != _TO_TERMINAL
         self._closed = False
-        self._fd = self._open(path)
+        self._fd = self._open(path, os.O_APPEND if append else os.O_TRUNC)
 
     def send(self, topic: bytes, payload: bytes) -> None:
         """Write one line."""
@@ -62,13 +62,13 @@ class JsonlSink:
             except OSError as error:
                 raise self._error(error) from error
 
-    def _open(self, path: str) -> int:
+    def _open(self, path: str, mode: int) -> int:
         if not self._owned:
             with suppress(OSError, ValueError):
                 sys.stdout.flush()
             return 1
         try:
-            return os.open(Path(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            return os.open(Path(path), os.O_WRONLY | os.O_CREAT | mode | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise self._error(error) from error
 

@@ -1,0 +1,78 @@
+"""The account of a stream's packets over the lives of several aligners.
+
+An aligner that takes another's place gets packets a second time, and must not count them twice.
+Invariant: at a stream's end pushed = windowed + dropped, where "restart" counts packets that went
+down with an aligner and did not come again, and those that were lost on the way to it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from streaming.aligner import Counts
+
+RESTART = "restart"
+
+
+class Carried(msgspec.Struct, frozen=True, kw_only=True):
+    """What an aligner knew of one stream when it was last heard of.
+
+    `number`: packets that the reader had handed over to it, as `Packets.number` counts.
+    """
+
+    number: int = 0
+    pushed: int = 0
+    windowed: int = 0
+    pending: int = 0
+    dropped: dict[str, int] = {}
+
+
+class Account:
+    """Which of a stream's packets are new, which come again, and which never came."""
+
+    def __init__(self, before: Carried | None = None) -> None:
+        self._before = before or Carried()
+        self._number: int | None = None if before else 0
+        self._again = 0
+        self._lost = 0
+
+    def take(self, number: int, kept: npt.NDArray[np.bool_]) -> None:
+        """Packets numbered from `number` on come; those that are `kept` will be aligned."""
+        if self._number is None:  # the first after a change of aligners: it may be an old one
+            self._number = min(number, self._before.number)
+        if number == 0 and self._number > len(kept):
+            self._number = 0  # the reader was started anew
+        known = max(self._before.number - number, 0)
+        self._again += int(kept[:known].sum())
+        self._lost += max(number - self._number, 0) + int((~kept[known:]).sum())
+        self._number = number + len(kept)
+
+    def carried(self, now: Counts) -> Carried:
+        """The account as it stands, for the one who may have to take over."""
+        whole = self.whole(now)
+        return Carried(
+            number=self._number or 0,
+            pushed=whole.pushed,
+            windowed=whole.windowed,
+            pending=whole.pending,
+            dropped=whole.dropped,
+        )
+
+    def whole(self, now: Counts) -> Counts:
+        """The stream's account over all its aligners; `now`: of the present one."""
+        before = self._before
+        twice = self._again - before.pending  # in windows of both
+        short = max(-twice, 0)
+        dropped = dict(before.dropped)
+        for reason, count in now.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + count
+        if short + self._lost:
+            dropped[RESTART] = dropped.get(RESTART, 0) + short + self._lost
+        return Counts(
+            pushed=before.pushed + now.pushed - self._again + self._lost,
+            windowed=before.windowed + now.windowed - max(twice, 0),
+            pending=now.pending,
+            dropped=dropped,
+        )

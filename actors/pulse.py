@@ -1,0 +1,97 @@
+"""Signs of life: each actor says a few times a second that its loop turns, and where it stands.
+
+A process that hangs or is stopped keeps its sockets and its exit code to itself; only its silence
+gives it away. What an actor says here is also what the one that takes its place begins with.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import msgspec
+import zmq
+
+from actors.accounts import Carried
+from streaming.clock import NS_PER_MS, Clock
+
+EVERY_NS = 200 * NS_PER_MS
+
+
+class Sign(msgspec.Struct, frozen=True, kw_only=True):
+    """One sign of life of the actor `name`, the `turn`-th to have that name.
+
+    `published`: by stream the last window published (the publisher's). `accounts`: of the
+    streams' packets (the aligner's). `origins`: session time of the streams' beginning (a
+    reader's).
+    """
+
+    name: str
+    turn: int
+    published: dict[str, int] | None = None
+    accounts: dict[str, Carried] | None = None
+    origins: dict[str, int] | None = None
+
+
+_DECODER = msgspec.msgpack.Decoder(Sign)
+
+
+class Pulse:
+    """The sending end, for the thread that made it."""
+
+    def __init__(self, address: str, name: str, turn: int, clock: Clock) -> None:
+        self._name, self._turn, self._clock = name, turn, clock
+        self._due_ns = 0
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.connect(address)
+
+    def beat(
+        self,
+        *,
+        now: bool = False,
+        published: dict[str, int] | None = None,
+        accounts: dict[str, Carried] | None = None,
+        origins: dict[str, int] | None = None,
+    ) -> None:
+        """Give a sign if one is due, or `now`; nobody has to listen."""
+        now_ns = self._clock.now_ns()
+        if now_ns < self._due_ns and not now:
+            return
+        self._due_ns = now_ns + EVERY_NS
+        sign = Sign(
+            name=self._name,
+            turn=self._turn,
+            published=published,
+            accounts=accounts,
+            origins=origins,
+        )
+        with suppress(zmq.Again):
+            self._socket.send(msgspec.msgpack.encode(sign), zmq.NOBLOCK)
+
+    @property
+    def due(self) -> bool:
+        """Whether the next `beat` says something."""
+        return self._clock.now_ns() >= self._due_ns
+
+    def close(self) -> None:
+        """Close at once."""
+        self._socket.close()
+
+
+class Pulses:
+    """The receiving end, bound at `address`."""
+
+    def __init__(self, address: str) -> None:
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
+        self._socket.bind(address)
+
+    def read(self) -> list[Sign]:
+        """All signs that have come."""
+        out: list[Sign] = []
+        while self._socket.poll(0, zmq.POLLIN):
+            out.append(_DECODER.decode(self._socket.recv()))
+        return out
+
+    def close(self) -> None:
+        """Close at once."""
+        self._socket.close(0)
