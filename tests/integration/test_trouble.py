@@ -74,6 +74,53 @@ def test_a_signal_while_ray_starts_leaves_nothing_behind(
     assert alive == []
 
 
+def test_parts_that_are_killed_are_started_anew_and_no_window_is_lost(
+    tmp_path: Path, running: list
+) -> None:
+    # scene    0 s ------------------------------------ 24 s
+    # killed        align, then (once it is back) publish
+    config, out = tmp_path / "run.yaml", tmp_path / "out.jsonl"
+    config.write_text(
+        "streams: [{sources: [{kind: synthetic, scene: portrait, duration_s: 24}]}]\n"
+        f"output: {{publish: '{ANY_PORT}', file: '{out}'}}\n"
+    )
+    run = start("run", config)
+    running.append(run)
+    wait_for_lines(out, 3)
+    for lost, part in enumerate(("AlignNode", "PublishNode"), 1):
+        kill_actor(run.pid, part)
+        wait_for_restarts(out, lost)
+    _, said = run.communicate(timeout=90)
+
+    assert run.returncode == 0, said
+    assert "Traceback" not in said
+    assert "raylet" not in said
+    results = messages(out, "result")
+    assert [m["index"] for m in results] == list(range(len(results)))
+    assert results[-1]["end_ns"] >= 23.5e9
+    assert len({m["epoch"] for m in results}) == 2  # the publisher's own restart is one
+    health = messages(out, "health")
+    restarts = [m["detail"].split(" was lost")[0] for m in health if m["kind"] == "restarted"]
+    assert restarts == ["align", "publish"]
+    assert not [m for m in health if m["kind"] == "gap" and m["modality"] is None]
+
+
+def kill_actor(pid: int, name: str) -> None:
+    for process in psutil.Process(pid).children(recursive=True):
+        if f"ray::{name}" in " ".join(process.cmdline()):
+            process.kill()
+            return
+    raise AssertionError(f"no {name} runs")
+
+
+def wait_for_restarts(path: Path, count: int) -> None:
+    """Poll until so many restarts are told of in `path`."""
+    until = time.monotonic() + WAIT_S
+    while path.read_text().count('"kind":"restarted"') < count:
+        assert time.monotonic() < until
+        time.sleep(0.1)  # another process writes the file: there is no event to wait for
+
+
 @pytest.mark.parametrize("runtime", ["--inline", "ray"])
 def test_a_port_in_use_is_refused_by_name(clip: tuple[Path, Path], runtime: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

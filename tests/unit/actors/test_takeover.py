@@ -1,0 +1,121 @@
+"""What is left of a part that was lost: its place, its patience, and what was sent to it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from actors.link import PullLink, PushLink
+from actors.messages import Notice, Scored, StreamEnded
+from actors.publish import PublishStage
+from actors.vitals import SPAN_NS, Vitals
+from streaming.clock import NS_PER_S, HandClock
+from streaming.health import Health, HealthKind
+from streaming.results import ClosedBy, Prediction, Result, Signals
+from streaming.settings import AttuneSettings
+from streaming.sinks import MemorySink
+
+NEVER = threading.Event()
+
+
+def test_a_part_may_be_started_anew_so_often_a_minute_and_no_more():
+    vitals = Vitals(2, 5 * NS_PER_S)
+    assert [vitals.may_restart(t) for t in (0, 1, 2)] == [True, True, False]
+    assert vitals.may_restart(SPAN_NS + 1)
+
+
+def test_silence_is_taken_for_death_only_once_it_has_begun_and_lasts():
+    vitals = Vitals(2, 5 * NS_PER_S)
+    assert not vitals.hangs(100 * NS_PER_S)  # it has not been told to run yet
+    vitals.heard(100 * NS_PER_S)
+    assert not vitals.hangs(105 * NS_PER_S)
+    assert vitals.hangs(105 * NS_PER_S + 1)
+
+
+def scored(index: int) -> Scored:
+    result = Result(
+        stream="s",
+        index=index,
+        start_ns=index,
+        end_ns=index + 1,
+        closed_by=ClosedBy.WATERMARK,
+        sentiment=None,
+        arousal=None,
+        emotions=None,
+        modalities={},
+        signals=Signals(),
+        model="m",
+    )
+    return Scored(Prediction(result=result))
+
+
+class Desk:
+    """A publication stage that takes another's place after window 4."""
+
+    def __init__(self) -> None:
+        self.sink = MemorySink(live=False)
+        self.stage = PublishStage(AttuneSettings(), [self.sink], HandClock(), {"s": 4})
+
+    def said(self) -> list[tuple[str, int]]:
+        return [
+            (m.kind, m.count) if isinstance(m, Health) else ("result", m.index)
+            for m in self.sink.messages()
+            if isinstance(m, Health | Result)
+        ]
+
+
+def test_what_was_published_before_is_not_published_again():
+    # published ... 3  4 ✝        sent again: 3 4 5
+    desk = Desk()
+    for index in (3, 4, 5):
+        desk.stage.handle(scored(index))
+    assert desk.said() == [("result", 5)]
+
+
+def test_windows_that_nobody_delivered_are_told_of_before_the_next():
+    # published ... 4 ✝        then 7: windows 5 and 6 are gone
+    desk = Desk()
+    desk.stage.handle(scored(7))
+    assert desk.said() == [("gap", 2), ("result", 7)]
+
+
+def test_the_supervisors_word_is_published_as_it_comes():
+    desk = Desk()
+    desk.stage.handle(Notice(Health(stream="s", kind=HealthKind.RESTARTED, t_ns=9, count=1)))
+    assert desk.said() == [("restarted", 1)]
+
+
+def test_a_stream_that_has_ended_ends_once():
+    desk = Desk()
+    for _ in range(2):
+        desk.stage.handle(StreamEnded(stream="s", end_ns=9))
+    assert [kind for kind, _ in desk.said()] == ["stream_ended"]
+
+
+def test_a_link_gives_a_receiver_in_anothers_place_what_it_kept(tmp_path: Path):
+    # sender    1  2 |hold 3 |resend      4
+    # receiver A: 1 2 ✝         B: 1 2 3  4
+    address = f"ipc://{tmp_path}/link"
+    first, push = PullLink(address), PushLink(address)
+    cargo = [StreamEnded(stream="s", end_ns=i) for i in range(4)]
+    push.send(cargo[0], NEVER)
+    push.send(cargo[1], NEVER)
+    assert first.drain(5000)
+    first.close()
+    holder = threading.Thread(target=lambda: held.append(push.hold(5)))
+    held: list[bool] = []
+    holder.start()
+    while holder.is_alive():
+        push.attend(NEVER)
+    assert held == [True]
+    push.send(cargo[2], NEVER)
+    second = PullLink(address)
+    assert second.drain(50) == []
+    push.resend()
+    push.send(cargo[3], NEVER)
+    got = []
+    while len(got) < 4:
+        got += second.drain(5000)
+    assert got == cargo
+    push.close()
+    second.close()
