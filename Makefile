@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check bench chaos format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/attune demo
@@ -21,6 +21,9 @@ check: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks
+
+chaos: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.chaos
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
