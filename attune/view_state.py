@@ -87,5 +87,5 @@ class StreamState:
             self.open_events.clear()
         elif health.kind is HealthKind.RECOVERED:
             self.trouble.pop(where, None)
-        else:
+        elif health.kind is not HealthKind.RESTARTED:  # by then all is well again
             self.trouble[where] = health

@@ -3,7 +3,7 @@
     make chaos        (or: python -m benchmarks.chaos [--turns 1] [--hang-s 5])
 
 One `attune run` in real time with two generated streams, and a subscriber. Each part gets SIGKILL,
-then SIGSTOP. For each fault: the longest time without a good result of either stream, the time
+then SIGSTOP. For each fault: the longest time in which a stream had no good result, the time
 until the pipeline says "restarted", the windows that never came (by their index), and how many of
 those nobody told of.
 """
@@ -131,7 +131,7 @@ def _strike(process: subprocess.Popen[str], log: Log, part: str, fault: signal.S
     return Outcome(
         part=part,
         fault=fault.name,
-        silence_s=_after_outage(log, at_s),
+        silence_s=_longest_silence_s(log, at_s),
         restarted_s=log.restarted_s(at_s),
         missing=_count(log.missing()) - missing,
         told=log.told() - told,
@@ -139,10 +139,13 @@ def _strike(process: subprocess.Popen[str], log: Log, part: str, fault: signal.S
     )
 
 
-def _after_outage(log: Log, at_s: float) -> float | None:
-    """The longest time without a result within what followed the fault."""
-    times = [at_s, *(t for t, r in log.results if t > at_s and _is_good(r))]
-    return max((b - a for a, b in pairwise(times)), default=None)
+def _longest_silence_s(log: Log, at_s: float) -> float | None:
+    """The longest time after the fault in which one of the streams had no good result."""
+    silences = []
+    for stream in {r.stream for _, r in log.results}:
+        good = [t for t, r in log.results if t > at_s and r.stream == stream and _is_good(r)]
+        silences += [b - a for a, b in pairwise([at_s, *good, time.monotonic()])]
+    return max(silences, default=None)
 
 
 def _is_good(result: Result) -> bool:

@@ -132,6 +132,12 @@ def test_holes_and_trouble_are_told_until_they_pass():
     assert "audio silent" not in printed(view, height=13)
 
 
+def test_a_restart_that_is_over_is_no_trouble():
+    view = busy()
+    view.feed(Health(stream="cam", kind=HealthKind.RESTARTED, t_ns=0, detail="align was lost"))
+    assert "restarted" not in printed(view, height=13)  # no room for the log
+
+
 def test_the_end_of_a_stream_is_told():
     view = busy()
     assert "ended at" not in printed(view)
