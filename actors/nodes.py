@@ -263,7 +263,7 @@ class PublishNode(Node):
 
         try:
             self._sinks = open_sinks(
-                self._settings.output, self._also_publish, again=self._identity[2] > 0
+                self._settings, self._also_publish, again=self._identity[2] > 0
             )
         except AttuneError as error:
             return str(error), error.exit_code

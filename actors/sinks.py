@@ -6,14 +6,14 @@ from pathlib import Path
 
 from streaming.errors import AttuneError
 from streaming.keys import ServerKeys, read_server_keys
-from streaming.settings import OutputSettings
-from streaming.sinks import JsonlSink, ReplayServer, Sink, ZmqPublisher, open_replay
+from streaming.settings import AttuneSettings, OutputSettings
+from streaming.sinks import JsonlSink, MetricsSink, ReplayServer, Sink, ZmqPublisher, open_replay
 
 BYTES_PER_MB = 1_000_000
 
 
 def open_sinks(
-    output: OutputSettings, also_publish: tuple[str, ...] = (), *, again: bool = False
+    settings: AttuneSettings, also_publish: tuple[str, ...] = (), *, again: bool = False
 ) -> list[Sink]:
     """Open all of them, or none: when one fails, those already open are closed again.
 
@@ -21,6 +21,7 @@ def open_sinks(
 
     The replay port comes first: what is published can be asked for again at once.
     """
+    output = settings.output
     keys = read_server_keys(Path(output.keys)) if output.keys else None
     sinks: list[Sink] = []
     try:
@@ -31,6 +32,8 @@ def open_sinks(
                 sinks.insert(0, _replay(output, publisher.address, keys))
         if output.file:
             sinks.append(JsonlSink(output.file, append=again))
+        if settings.metrics.port:
+            sinks.append(MetricsSink(settings.metrics.port))
     except AttuneError:
         for sink in sinks:
             sink.close()

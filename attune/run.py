@@ -100,7 +100,7 @@ def _run_inline(
     analyser = load_analyser(settings.model)
     warm_aligner()
     align = None if recorder is None else recorder.begin(settings, analyser.revision)
-    sinks = [*open_sinks(settings.output), display, *(recorder.sinks if recorder else ())]
+    sinks = [*open_sinks(settings), display, *(recorder.sinks if recorder else ())]
     pipeline = InlinePipeline(settings, analyser, sinks, align=align)
     with display.shown():
         return pipeline.run(signals.stop)

@@ -203,6 +203,12 @@ class OutputSettings(Settings, frozen=True, kw_only=True):
     keys: str = ""
 
 
+class MetricsSettings(Settings, frozen=True, kw_only=True):
+    """Prometheus metrics at `http://127.0.0.1:port/metrics`; 0 serves none."""
+
+    port: Annotated[int, Meta(ge=0, le=65535)] = 0
+
+
 class AttuneSettings(Settings, frozen=True, kw_only=True):
     """The whole configuration."""
 
@@ -213,3 +219,4 @@ class AttuneSettings(Settings, frozen=True, kw_only=True):
     events: EventSettings = EventSettings()
     pipeline: PipelineSettings = PipelineSettings()
     output: OutputSettings = OutputSettings()
+    metrics: MetricsSettings = MetricsSettings()

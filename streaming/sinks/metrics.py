@@ -1,0 +1,113 @@
+"""Prometheus metrics: a sink that counts the messages it is given, and serves the counts over HTTP.
+
+Invariant: labels are bounded: stream names and the fixed words of the wire schema, never text.
+A modality without a receipt has no coverage sample: missing is not zero.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from streaming.errors import SinkError
+from streaming.results import Event, Health, Heartbeat, Message, Result
+from streaming.sinks.base import require_open
+from streaming.wire import decode
+
+LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+LOOPBACK = "127.0.0.1"
+
+
+class Metrics:
+    """The metrics of one publisher, on a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = own = CollectorRegistry()
+        self._latency = Histogram(
+            "attune_latency_seconds",
+            "Latency of a result by stage (align, queue, model, total)",
+            ["stream", "status", "stage"],
+            buckets=LATENCY_BUCKETS_S,
+            registry=own,
+        )
+        self._windows = Counter(
+            "attune_windows", "Results", ["stream", "status", "closed_by"], registry=own
+        )
+        self._coverage = Gauge(
+            "attune_coverage_ratio",
+            "Share of the last window that had input",
+            ["stream", "modality"],
+            registry=own,
+        )
+        self._events = Counter("attune_events", "Events begun", ["stream", "kind"], registry=own)
+        health_labels = ["stream", "kind", "modality"]
+        self._reports = Counter(
+            "attune_health_reports", "Health messages", health_labels, registry=own
+        )
+        self._concerned = Counter(
+            "attune_health_concerned",
+            "Packets or samples that health messages concerned",
+            health_labels,
+            registry=own,
+        )
+        self._beat = Gauge("attune_heartbeat_unix_seconds", "Last heartbeat", registry=own)
+
+    def take(self, message: Message) -> None:
+        """Count one message."""
+        match message:
+            case Result():
+                self._result(message)
+            case Event():
+                if message.phase == "start":
+                    self._events.labels(message.stream, message.kind).inc()
+            case Health():
+                labels = (message.stream, message.kind.value, message.modality or "")
+                self._reports.labels(*labels).inc()
+                self._concerned.labels(*labels).inc(message.count)
+            case Heartbeat():
+                self._beat.set(message.published_unix_ns / 1e9)
+
+    def _result(self, result: Result) -> None:
+        status, closed_by = result.status.value, result.closed_by.value
+        self._windows.labels(result.stream, status, closed_by).inc()
+        for stage in ("align", "queue", "model", "total"):
+            spent_ms = getattr(result.timing, f"{stage}_ms")
+            if spent_ms is not None:
+                self._latency.labels(result.stream, status, stage).observe(spent_ms / 1e3)
+        for modality, receipt in result.modalities.items():
+            self._coverage.labels(result.stream, modality.value).set(receipt.coverage)
+
+
+class MetricsSink:
+    """Serves `http://127.0.0.1:port/metrics`; port 0 takes a free one, told by `port`."""
+
+    live = True
+
+    def __init__(self, port: int) -> None:
+        self.metrics = Metrics()
+        try:
+            self._server, self._thread = start_http_server(
+                port, addr=LOOPBACK, registry=self.metrics.registry
+            )
+        except OSError as error:
+            raise SinkError(
+                f"metrics cannot be served on {LOOPBACK}:{port}: {error}; choose another port"
+            ) from error
+        self.port = int(self._server.server_address[1])
+        self._closed = False
+
+    def send(self, topic: bytes, payload: bytes) -> None:
+        """Count one message."""
+        require_open(self._closed, "the metrics port")
+        self.metrics.take(decode(topic, payload))
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def close(self) -> None:
+        """Stop serving."""
+        if self._closed:
+            return
+        self._closed = True
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
