@@ -71,7 +71,7 @@ def watch_memory(settings: AttuneSettings) -> np.ndarray:
     from actors.sinks import open_sinks
 
     warm_aligner()
-    pipeline = InlinePipeline(settings, load_analyser(settings.model), open_sinks(settings.output))
+    pipeline = InlinePipeline(settings, load_analyser(settings.model), open_sinks(settings))
     done = threading.Event()
     samples: list[tuple[float, float]] = []
 
