@@ -365,6 +365,23 @@ def devices() -> None:
 
 
 @app.command()
+def doctor(
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False,
+    set_: Assignments = None,
+) -> None:
+    """Check whether a run will work on this machine, and say what to do where it will not."""
+    from attune import config as configuration
+    from attune.doctor import run_doctor
+
+    tree = configuration.load(config)
+    for assignment in set_ or []:
+        configuration.assign(tree, assignment)
+    settings = configuration.settings(tree, str(config) if config else "settings")
+    raise typer.Exit(run_doctor(settings, as_json=as_json))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of the messages."""
     import json
