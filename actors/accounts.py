@@ -22,6 +22,7 @@ class Carried(msgspec.Struct, frozen=True, kw_only=True):
     `number`: packets that the reader had handed over to it, as `Packets.number` counts.
     """
 
+    segment: int = 0
     number: int = 0
     pushed: int = 0
     windowed: int = 0
@@ -49,10 +50,11 @@ class Account:
         self._lost += max(number - self._number, 0) + int((~kept[known:]).sum())
         self._number = number + len(kept)
 
-    def carried(self, now: Counts) -> Carried:
+    def carried(self, now: Counts, segment: int = 0) -> Carried:
         """The account as it stands, for the one who may have to take over."""
         whole = self.whole(now)
         return Carried(
+            segment=segment,
             number=self._number or 0,
             pushed=whole.pushed,
             windowed=whole.windowed,

@@ -38,7 +38,7 @@ class AlignStage:
     """The aligners of all streams. `clock` closes windows whose deadline has passed.
 
     `published`: of streams that another stage has aligned so far, the last window that was
-    published; `carried`: their accounts.
+    published; `carried`: their accounts; `ended`: how many of their segments are over.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class AlignStage:
         clock: Clock,
         published: Mapping[str, int] | None = None,
         carried: Mapping[str, Carried] | None = None,
+        ended: Mapping[str, int] | None = None,
     ) -> None:
         self._windows = windows
         self._hop_ns = round(windows.hop_ms * NS_PER_MS)
@@ -54,17 +55,18 @@ class AlignStage:
         self._streams: dict[str, _Stream] = {}
         self._published = dict(published or {})
         self._carried = dict(carried or {})
+        self._ended = dict(ended or {})
 
     def handle(self, cargo: Cargo) -> list[Cargo]:
         """Take one hand-over from ingest; give what it makes ready."""
         match cargo:
             case StreamOpened():
-                if cargo.stream not in self._streams:  # otherwise its reader was started anew
-                    self._begin(cargo, cargo.begin_ns)
+                if cargo.stream not in self._streams and self._is_open(cargo):
+                    self._begin(cargo, cargo.begin_ns)  # otherwise its reader was started anew
                 return []
             case Packets(batch=batch, opened=opened):
                 stream = self._streams.get(batch.stream)
-                if stream is None and opened is not None:
+                if stream is None and opened is not None and self._is_open(opened):
                     stream = self._begin(opened, self._oldest_ns(batch))
                 if stream is None:
                     return []
@@ -82,9 +84,13 @@ class AlignStage:
     def accounts(self) -> dict[str, Carried]:
         """Where each stream stands, for the stage that may have to take over."""
         return {
-            name: stream.account.carried(stream.aligner.ledger())
+            name: stream.account.carried(stream.aligner.ledger(), stream.opened.segment)
             for name, stream in self._streams.items()
         }
+
+    def _is_open(self, opened: StreamOpened) -> bool:
+        """Whether this segment is still to be aligned: what is sent again may be older."""
+        return opened.segment >= self._ended.get(opened.stream, 0)
 
     def _begin(self, opened: StreamOpened, oldest_ns: int) -> _Stream:
         """Begin at `oldest_ns`, or after the last published window if that is later.
@@ -96,10 +102,11 @@ class AlignStage:
         since = self._published.pop(opened.stream, -1) + 1
         length = round(self._windows.length_ms / self._windows.hop_ms)
         start = max(since - 2 * length, oldest_ns // self._hop_ns, 0)
+        carried = self._carried.pop(opened.stream, None)
         stream = self._streams[opened.stream] = _Stream(
             self._aligner(opened, start),
             opened,
-            Account(self._carried.pop(opened.stream, None)),
+            Account(carried if carried and carried.segment == opened.segment else None),
             from_index=since,
             from_ns=start * self._hop_ns,
             behind_ns=now_ns - opened.origin_ns - self._hop_ns,
@@ -130,6 +137,7 @@ class AlignStage:
         ]
         if stream.aligner.finished:
             del self._streams[opened.stream]
+            self._ended[opened.stream] = opened.segment + 1
             out.append(_ended(stream))
         return out
 
@@ -166,4 +174,5 @@ def _ended(stream: _Stream) -> StreamEnded:
         windowed=ledger.windowed,
         dropped=ledger.dropped,
         health=tuple(stream.aligner.leftover_health()),
+        segment=stream.opened.segment,
     )

@@ -11,12 +11,13 @@ from __future__ import annotations
 import heapq
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from actors.batching import HopBatcher, shifted
-from actors.messages import Cargo, Packets, StreamOpened
+from actors.messages import Assigned, Beginning, Cargo, Packets, StreamOpened
 from streaming.clock import NS_PER_MS, Clock
 from streaming.errors import AttuneError, UsageError
 from streaming.health import Health, HealthKind
@@ -35,7 +36,8 @@ Emit = Callable[[Cargo], bool]
 class StreamReader:
     """All sources of one stream. `emit` may block; it answers False when nobody takes more.
 
-    `phase_ns`: how much later than now a paced stream's time begins.
+    `phase_ns`: how much later than now a paced stream's time begins. `segment`: how often the
+    stream has come to an end before.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class StreamReader:
         clock: Clock,
         emit: Emit,
         phase_ns: int = 0,
+        segment: int = 0,
     ) -> None:
         self.name = self._name = name
         self._sources = sources
@@ -58,7 +61,9 @@ class StreamReader:
         self._lock = threading.Lock()
         self._cut_ns = 0
         self._overdue = 0
+        self._segment = segment
         self._origin_ns = 0
+        self._sources_ns = 0
         self._begin_ns = 0
         self._handed = 0
         self._reducer = FaceReducer(settings.vision)
@@ -67,19 +72,23 @@ class StreamReader:
         self._batcher = HopBatcher(name, self.modalities)
 
     @property
-    def origin_ns(self) -> int:
-        """Session time at which the stream's own time began; 0 before `run`."""
-        return self._origin_ns
+    def beginning(self) -> Beginning | None:
+        """When the stream's own time began; None before `run`."""
+        if not self._origin_ns:
+            return None
+        return Beginning(origin_ns=self._origin_ns, sources_ns=self._sources_ns)
 
-    def run(self, origin_ns: int | None = None) -> None:
+    def run(self, before: Beginning | None = None, *, anew: bool = False) -> None:
         """Read to the end or until `stop`; the stream is always ended properly.
 
-        `origin_ns`: of a stream that was read before. What is past by now is passed over.
+        `before`: of a stream that was read before. What is past by now is passed over, unless it
+        has new sources, which begin now (`anew`).
         """
         now_ns = self._clock.now_ns()
-        self._origin_ns = now_ns + self._phase_ns if origin_ns is None else origin_ns
-        if origin_ns is not None:
-            self._begin_ns = -(-(now_ns - origin_ns) // self._hop_ns) * self._hop_ns
+        self._origin_ns = now_ns + self._phase_ns if before is None else before.origin_ns
+        if before is not None:
+            self._begin_ns = -(-(now_ns - self._origin_ns) // self._hop_ns) * self._hop_ns
+            self._sources_ns = self._begin_ns if anew else before.sources_ns
         self._cut_ns = self._begin_ns
         self._opened = StreamOpened(
             stream=self._name,
@@ -87,6 +96,7 @@ class StreamReader:
             origin_ns=self._origin_ns,
             paced=self._paced,
             begin_ns=self._begin_ns,
+            segment=self._segment,
         )
         self._emit(self._opened)
         live = [s for s in self._sources if s.live]
@@ -106,10 +116,15 @@ class StreamReader:
         self._stop.set()
         _close([s for s in self._sources if s.live])
 
+    def close(self) -> None:
+        """Close the sources of a stream that was never read."""
+        _close(self._sources)
+
     def _read_scheduled(self, sources: Sequence[Source]) -> None:
-        for item in heapq.merge(*(self._guarded(s) for s in sources), key=due_ns):
+        for own in heapq.merge(*(self._guarded(s) for s in sources), key=due_ns):
+            item = shifted(own, self._sources_ns)
             due = due_ns(item)
-            if due < self._begin_ns and not isinstance(item, Progress):
+            if item.t_ns < self._begin_ns and not isinstance(item, Progress):
                 continue  # read before, or while nobody read
             while due > self._cut_ns + self._hop_ns:
                 self._cut_at(self._cut_ns + self._hop_ns)
@@ -219,7 +234,7 @@ class StreamReader:
 
 
 class Ingest:
-    """Any number of stream readers, a thread each."""
+    """Any number of stream readers, a thread each. Streams may come and go."""
 
     def __init__(
         self,
@@ -228,46 +243,75 @@ class Ingest:
         clock: Clock,
         emit: Emit,
     ) -> None:
-        opened: list[tuple[StreamSettings, list[Source]]] = []
+        self._settings, self._clock, self._emit = settings, clock, emit
+        self._readers: dict[str, StreamReader] = {}
+        self._assigned: dict[str, Assigned] = {}
+        self._threads: dict[str, threading.Thread] = {}
         try:
             for stream in streams:
-                opened.append((stream, open_sources(stream, settings)))  # noqa: PERF401 - the open ones must be closed
+                self.open(Assigned(stream=stream))
         except AttuneError:
-            for _, sources in opened:
-                _close(sources)
+            self.close()
             raise
-        self._readers = [
-            StreamReader(s.name, sources, settings, clock, emit, phase_ns(s.name, settings))
-            for s, sources in opened
-        ]
-        self._threads: list[threading.Thread] = []
 
-    def start(self, origins: Mapping[str, int] | None = None) -> None:
-        """Begin to read. `origins`: of streams that were read before, when they began."""
-        known = origins or {}
-        self._threads = [
-            threading.Thread(
-                target=reader.run, args=(known.get(reader.name),), name="ingest", daemon=True
-            )
-            for reader in self._readers
-        ]
-        for thread in self._threads:
-            thread.start()
+    def open(self, assigned: Assigned) -> None:
+        """Open the sources of a stream, all or none. Raises the first one's complaint."""
+        stream = assigned.stream
+        sources = open_sources(stream, self._settings)
+        self._assigned[stream.name] = assigned
+        self._readers[stream.name] = StreamReader(
+            stream.name,
+            sources,
+            self._settings,
+            self._clock,
+            self._emit,
+            phase_ns(stream.name, self._settings),
+            assigned.segment,
+        )
 
-    def origins(self) -> dict[str, int]:
-        """When the time of each stream that is read began, on the session clock."""
-        return {r.name: r.origin_ns for r in self._readers if r.origin_ns}
+    def start(self) -> None:
+        """Begin to read all streams that are open."""
+        for name in self._readers.keys() - self._threads.keys():
+            self.start_one(name)
+
+    def start_one(self, name: str) -> None:
+        """Begin to read one stream that is open."""
+        reader, assigned = self._readers[name], self._assigned[name]
+        thread = self._threads[name] = threading.Thread(
+            target=reader.run,
+            args=(assigned.beginning,),
+            kwargs={"anew": assigned.anew},
+            name="ingest",
+            daemon=True,
+        )
+        thread.start()
+
+    def beginnings(self) -> dict[str, Beginning]:
+        """When the time of each stream that is read began."""
+        found = {name: reader.beginning for name, reader in list(self._readers.items())}
+        return {name: beginning for name, beginning in found.items() if beginning is not None}
 
     def stop(self) -> None:
         """Ask all readers to end."""
-        for reader in self._readers:
-            reader.stop()
+        for name in list(self._readers):
+            self.stop_one(name)
+
+    def stop_one(self, name: str) -> None:
+        """Ask the reader of one stream to end; it may be read again later."""
+        if name in self._readers:
+            self._readers[name].stop()
+
+    def close(self) -> None:
+        """Close what was opened and never read."""
+        for name in self._readers.keys() - self._threads.keys():
+            self._readers[name].close()
 
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait for the readers; True when all have ended."""
-        for thread in self._threads:
+        threads = list(self._threads.values())
+        for thread in threads:
             thread.join(timeout_s)
-        return not any(thread.is_alive() for thread in self._threads)
+        return not any(thread.is_alive() for thread in threads)
 
 
 def open_sources(stream: StreamSettings, settings: AttuneSettings) -> list[Source]:
@@ -307,8 +351,11 @@ def phase_ns(name: str, settings: AttuneSettings) -> int:
     Streams that begin together would all end their hops together, and queue for the detector and
     the nets; spread over one hop they find them free.
     """
+    hop_ns = round(settings.windows.hop_ms * NS_PER_MS)
     names = [stream.name for stream in settings.streams]
-    return round(settings.windows.hop_ms * NS_PER_MS) * names.index(name) // len(names)
+    if name not in names:  # it came later
+        return zlib.crc32(name.encode()) * hop_ns >> 32
+    return hop_ns * names.index(name) // len(names)
 
 
 def _close(sources: Sequence[Source]) -> None:

@@ -19,6 +19,7 @@ from streaming.results import (
     Prediction,
     Signals,
 )
+from streaming.settings import StreamSettings
 from streaming.windows import ClosedBy, Status
 
 
@@ -26,7 +27,8 @@ class StreamOpened(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A stream's sources are open.
 
     `origin_ns`: session-clock time of stream time 0. `begin_ns`: stream time from which on packets
-    come; later than 0 where the stream had been read before.
+    come; later than 0 where the stream had been read before. `segment`: how often the stream has
+    come to an end before, as one that is paused and resumed does.
     """
 
     stream: str
@@ -34,6 +36,25 @@ class StreamOpened(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     origin_ns: int
     paced: bool
     begin_ns: int = 0
+    segment: int = 0
+
+
+class Beginning(msgspec.Struct, frozen=True, kw_only=True):
+    """When a stream's time began: `origin_ns` on the session clock is its 0. At `sources_ns` of its
+    own time its files began; later than 0 where they were put in the place of others."""
+
+    origin_ns: int
+    sources_ns: int = 0
+
+
+class Assigned(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream to be read. `beginning`: where it goes on, if it was read before; its files from
+    their own beginning if `anew`."""
+
+    stream: StreamSettings
+    segment: int = 0
+    beginning: Beginning | None = None
+    anew: bool = False
 
 
 class Packets(msgspec.Struct, frozen=True, tag=True, eq=False):
@@ -102,7 +123,7 @@ class Scored(msgspec.Struct, frozen=True, tag=True):
 
 
 class StreamEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Nothing more of this stream follows. `dropped`: packets by reason, over its whole life."""
+    """Nothing more of this segment follows. `dropped`: packets by reason, over all of it."""
 
     stream: str
     end_ns: int
@@ -110,6 +131,7 @@ class StreamEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     windowed: int = 0
     dropped: dict[str, int] = {}
     health: tuple[Health, ...] = ()
+    segment: int = 0
 
 
 class Notice(msgspec.Struct, frozen=True, tag=True):

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from actors.accounts import Carried
 from actors.link import PullLink, PushLink
-from actors.messages import Cargo
+from actors.messages import Assigned, Cargo
 from actors.pulse import Pulse
 from actors.report import StreamTotals, cpu_seconds
 from streaming.clock import NS_PER_MS, SystemClock
 from streaming.errors import AttuneError
 from streaming.mailbox import Mailbox
-from streaming.settings import AttuneSettings, StreamSettings
+from streaming.settings import AttuneSettings
 
 if TYPE_CHECKING:
     from actors.infer import Scorer
@@ -78,19 +78,24 @@ class Node:
 
 
 class IngestNode(Node):
-    """Reads some of the streams. Used as an actor, and in the driver for standard input."""
+    """Reads some of the streams. Used as an actor, and in the driver for standard input.
+
+    `stays`: whether more streams may come, so that `run` goes on until `stop`.
+    """
 
     def __init__(
         self,
         settings: AttuneSettings,
-        streams: Sequence[StreamSettings],
+        streams: Sequence[Assigned],
         align_address: str,
         name: str = "",
         turn: int = 0,
         pulse_address: str = "",
+        stays: bool = False,
     ) -> None:
         super().__init__(settings, name, turn, pulse_address)
         self._streams = streams
+        self._stays = stays
         self._align_address = align_address
         self._mailbox: Mailbox[Cargo] = Mailbox(IN_FLIGHT)
         self._ingest: Ingest | None = None
@@ -99,24 +104,42 @@ class IngestNode(Node):
         """Open the sources; None, or what is wrong with them and the exit code."""
         from actors.ingest import Ingest
 
+        self._ingest = Ingest((), self._settings, self._clock, self._mailbox.put)
+        complaints = (self.open(assigned) for assigned in self._streams)
+        complaint = next(filter(None, complaints), None)
+        if complaint is not None:
+            self._ingest.close()
+        return complaint
+
+    def open(self, assigned: Assigned) -> tuple[str, int] | None:
+        """Open the sources of a stream; None, or what is wrong with them and the exit code."""
+        if self._ingest is None or self._stop.is_set():
+            return "the pipeline is ending", 1
         try:
-            self._ingest = Ingest(self._streams, self._settings, self._clock, self._mailbox.put)
+            self._ingest.open(assigned)
         except AttuneError as error:
             return str(error), error.exit_code
         return None
 
-    def run(self, origins: Mapping[str, int] | None = None) -> None:
-        """Read until all streams have ended and all that was read has been handed over.
+    def start_one(self, name: str) -> None:
+        """Begin to read a stream that was opened while `run` runs."""
+        if self._ingest is not None:
+            self._ingest.start_one(name)
 
-        `origins`: of streams that were read before, the session time of their beginning.
-        """
+    def stop_one(self, name: str) -> None:
+        """End one stream in good order."""
+        if self._ingest is not None:
+            self._ingest.stop_one(name)
+
+    def run(self) -> None:
+        """Read until all streams have ended and all that was read has been handed over."""
         if self._ingest is None:
             return
-        self._ingest.start(origins or {})
+        self._ingest.start()
         threading.Thread(target=self._close_when_read, daemon=True).start()
         self._link, pulse = PushLink(self._align_address), self._pulse()
         while (cargo := self._mailbox.take(POLL_MS / 1000)) is not None or self._reading():
-            pulse.beat(origins=self._ingest.origins())
+            pulse.beat(beginnings=self._ingest.beginnings())
             if cargo is None:
                 self._link.attend(self._stop)
             else:
@@ -134,6 +157,8 @@ class IngestNode(Node):
         return not self._mailbox.closed
 
     def _close_when_read(self) -> None:
+        if self._stays:
+            self._stop.wait()
         if self._ingest is not None:
             self._ingest.join()
         self._mailbox.close()
@@ -164,6 +189,7 @@ class AlignNode(Node):
         self,
         published: Mapping[str, int] | None = None,
         accounts: Mapping[str, Carried] | None = None,
+        ended: Mapping[str, int] | None = None,
     ) -> None:
         """Align until stopped; go on from where another aligner was."""
         from actors.align import AlignStage
@@ -174,7 +200,7 @@ class AlignNode(Node):
             self._pulse(),
         )
         self._link = push
-        stage = AlignStage(self._settings.windows, self._clock, published, accounts)
+        stage = AlignStage(self._settings.windows, self._clock, published, accounts, ended)
         ticked_ns = self._clock.now_ns()
         while not self._stop.is_set():
             out = [ready for cargo in pull.drain(TICK_MS) for ready in stage.handle(cargo)]
@@ -270,19 +296,21 @@ class PublishNode(Node):
         return None
 
     def run(
-        self, published: Mapping[str, int] | None = None
+        self, published: Mapping[str, int] | None = None, ended: Mapping[str, int] | None = None
     ) -> tuple[dict[str, StreamTotals], list[str]]:
         """Publish until `stop`; what came of each stream, what failed."""
         from actors.publish import PublishStage
 
-        stage = self._stage = PublishStage(self._settings, self._sinks, self._clock, published)
+        stage = self._stage = PublishStage(
+            self._settings, self._sinks, self._clock, published, ended
+        )
         pull, pulse = PullLink(self._address), self._pulse()
         while not self._stop.is_set():
             some = pull.drain(POLL_MS)
             for cargo in some:
                 stage.handle(cargo)
             stage.tick()
-            pulse.beat(now=bool(some), published=stage.published)
+            pulse.beat(now=bool(some), published=stage.published, ended=stage.ended)
         pull.close()
         pulse.close()
         stage.close()

@@ -6,7 +6,6 @@ reported once and left out from then on; the others go on, and nothing already s
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -21,7 +20,7 @@ from streaming.results import Event, Prediction, Result, Status
 from streaming.settings import AttuneSettings
 from streaming.sinks import Publisher, Sink
 
-OVER = sys.maxsize  # as a position: of a stream that has ended
+BEGUN = (HealthKind.STREAM_ADDED, HealthKind.RESUMED)
 
 
 class PublishStage:
@@ -29,6 +28,7 @@ class PublishStage:
 
     `published`: of streams that another stage has published so far, the last settled window. A
     window that comes a second time is passed over, and one that never came is told of as a gap.
+    `ended`: how many of each stream's segments are over.
     """
 
     def __init__(
@@ -37,12 +37,15 @@ class PublishStage:
         sinks: Sequence[Sink],
         clock: Clock,
         published: Mapping[str, int] | None = None,
+        ended: Mapping[str, int] | None = None,
     ) -> None:
         self._settings = settings.events
         self._clock = clock
         self._publisher = Publisher(sinks, heartbeat_ms=settings.output.heartbeat_ms)
         self._engines: dict[str, EventEngine] = {}
+        self._begun: set[str] = set()  # their next window need not follow upon the last
         self.published = dict(published or {})
+        self.ended = dict(ended or {})
         self.totals: dict[str, StreamTotals] = {}
         self.failures: list[str] = []
 
@@ -53,9 +56,11 @@ class PublishStage:
                 if prediction.result.index > self.published.get(prediction.result.stream, -1):
                     self._publish(prediction)
             case StreamEnded():
-                if self.published.get(cargo.stream) != OVER:
+                if cargo.segment >= self.ended.get(cargo.stream, 0):
                     self._end(cargo)
             case Notice(health=health):
+                if health.kind in BEGUN:
+                    self._begun.add(health.stream)
                 self._send_health((health,), self._totals(health.stream))
             case _:
                 raise TypeError(f"publication takes no {type(cargo).__name__}")
@@ -63,12 +68,6 @@ class PublishStage:
     def tick(self) -> None:
         """Do what the passing of time asks for: the heartbeat."""
         self._try(lambda: self._publisher.beat(self._clock.now_ns()))
-
-    def expect(self, stream: str) -> None:
-        """A stream of this name begins, though one may have ended before."""
-        if self.published.get(stream) == OVER:
-            del self.published[stream]
-            self._totals(stream).ended = False
 
     def close(self) -> None:
         """Flush and close every sink. Streams that never ended have their events ended."""
@@ -95,7 +94,8 @@ class PublishStage:
     def _missing(self, result: Result) -> tuple[Health, ...]:
         """Tells of windows between the last one and this that no stage has delivered."""
         last = self.published.get(result.stream)
-        if last is None:
+        if last is None or result.stream in self._begun:
+            self._begun.discard(result.stream)
             return ()
         count = result.index - last - 1
         if count < 1 or result.status is Status.PROVISIONAL:
@@ -140,9 +140,8 @@ class PublishStage:
                 detail=_ledger_line(ended),
             )
         )
-        totals.pushed, totals.windowed = ended.pushed, ended.windowed
-        totals.dropped, totals.ended = dict(ended.dropped), True
-        self.published[ended.stream] = OVER
+        totals.add(ended.pushed, ended.windowed, ended.dropped)
+        self.ended[ended.stream] = ended.segment + 1
         self._try(self._publisher.flush)
 
     def _send_health(self, found: Sequence[Health], totals: StreamTotals) -> None:

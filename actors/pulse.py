@@ -6,12 +6,14 @@ gives it away. What an actor says here is also what the one that takes its place
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 
 import msgspec
 import zmq
 
 from actors.accounts import Carried
+from actors.messages import Beginning
 from streaming.clock import NS_PER_MS, Clock
 
 EVERY_NS = 200 * NS_PER_MS
@@ -20,16 +22,18 @@ EVERY_NS = 200 * NS_PER_MS
 class Sign(msgspec.Struct, frozen=True, kw_only=True):
     """One sign of life of the actor `name`, the `turn`-th to have that name.
 
-    `published`: by stream the last window published (the publisher's). `accounts`: of the
-    streams' packets (the aligner's). `origins`: session time of the streams' beginning (a
-    reader's).
+    `cpu_s`: CPU time of its process so far. `published`: by stream the last window published,
+    `ended`: how many of its segments are over (the publisher's). `accounts`: of the streams'
+    packets (the aligner's). `beginnings`: of the streams (a reader's).
     """
 
     name: str
     turn: int
+    cpu_s: float = 0.0
     published: dict[str, int] | None = None
+    ended: dict[str, int] | None = None
     accounts: dict[str, Carried] | None = None
-    origins: dict[str, int] | None = None
+    beginnings: dict[str, Beginning] | None = None
 
 
 _DECODER = msgspec.msgpack.Decoder(Sign)
@@ -50,8 +54,9 @@ class Pulse:
         *,
         now: bool = False,
         published: dict[str, int] | None = None,
+        ended: dict[str, int] | None = None,
         accounts: dict[str, Carried] | None = None,
-        origins: dict[str, int] | None = None,
+        beginnings: dict[str, Beginning] | None = None,
     ) -> None:
         """Give a sign if one is due, or `now`; nobody has to listen."""
         now_ns = self._clock.now_ns()
@@ -61,9 +66,11 @@ class Pulse:
         sign = Sign(
             name=self._name,
             turn=self._turn,
+            cpu_s=time.process_time(),
             published=published,
+            ended=ended,
             accounts=accounts,
-            origins=origins,
+            beginnings=beginnings,
         )
         with suppress(zmq.Again):
             self._socket.send(msgspec.msgpack.encode(sign), zmq.NOBLOCK)

@@ -15,6 +15,7 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
+from actors.messages import Assigned
 from actors.vitals import Vitals
 from streaming.errors import AttuneError
 
@@ -37,9 +38,8 @@ class Part:
         hang_ns: int,
         *,
         standby: bool = False,
-        streams: tuple[str, ...] = (),
     ) -> None:
-        self.name, self.streams = name, streams
+        self.name = name
         self.turn = 0
         self.vitals = Vitals(restarts, hang_ns)
         self.why, self.lost_ns = "", 0
@@ -108,6 +108,23 @@ class Part:
         """Ask its link to send again what it kept."""
         self._actor.resend.remote()
 
+    @property
+    def at_work(self) -> bool:
+        """Whether it runs, as far as is known."""
+        return self.running is not None and not self.done
+
+    def open(self, assigned: Assigned) -> Asked:
+        """Have it open one more stream."""
+        return Asked(self._actor.open.remote(assigned))
+
+    def start_one(self, name: str) -> None:
+        """Have it read a stream that is open."""
+        self._actor.start_one.remote(name)
+
+    def stop_one(self, name: str) -> None:
+        """Have it end one of its streams in good order."""
+        self._actor.stop_one.remote(name)
+
     def stop(self) -> None:
         """Ask it to end in good order."""
         if self._actor is not None:
@@ -135,6 +152,23 @@ class Part:
         with suppress(RayError):
             ray.kill(self._actor)
         self._pid = 0
+
+
+class Asked:
+    """A call to an actor that answers with what is wrong, or None."""
+
+    def __init__(self, ref: Any) -> None:
+        self._ref = ref
+
+    def complaint(self) -> tuple[bool, str | None]:
+        """Whether there is an answer, and what it says."""
+        if not ray.wait([self._ref], timeout=0)[0]:
+            return False, None
+        try:
+            found = _get(self._ref)
+        except LostError as loss:
+            return True, f"the reader was lost: {loss}; ask again"
+        return True, found[0] if found else None
 
 
 def quiet_ray() -> None:

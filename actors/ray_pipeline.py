@@ -12,27 +12,34 @@ import os
 import shutil
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
 
 from actors.accounts import Carried
+from actors.admission import Load
+from actors.desk import Desk
 from actors.link import PushLink
 from actors.messages import Notice
 from actors.nodes import AlignNode, InferNode, IngestNode, PublishNode
-from actors.publish import OVER
 from actors.pulse import Pulses, Sign
 from actors.ray_part import LostError, Part, quiet_ray
 from actors.report import Report, cpu_seconds
+from actors.roster import Roster
 from streaming.clock import NS_PER_S, SystemClock
+from streaming.control import State
+from streaming.control_port import ControlPort
 from streaming.errors import PipelineError, SourceError, UsageError
 from streaming.health import Health, HealthKind
-from streaming.settings import AttuneSettings, StreamSettings, TextSettings
+from streaming.keys import read_server_keys
+from streaming.settings import AttuneSettings, ControlSettings, StreamSettings, TextSettings
 
 OBJECT_STORE_BYTES = 80 * 2**20  # the least Ray takes; no payload goes through it
 POLL_S = 0.05
 DRAIN_S = 20.0
+DRIVER = "driver"  # this process, as a reader of standard input
 
 
 class RayPipeline:
@@ -45,9 +52,11 @@ class RayPipeline:
         self.view_address = self._address("view")
         self._parts: dict[str, Part] = {}
         self._local: IngestNode | None = None
-        self._published: dict[str, int] = {}
         self._accounts: dict[str, Carried] = {}
-        self._origins: dict[str, int] = {}
+        self._load = Load()
+        self._control: ControlPort | None = None
+        self._roster = Roster(self._shares())
+        self._desk = Desk(self._roster, self._readers, self._say, self._clock, self._full)
 
     def __enter__(self) -> RayPipeline:
         # Actors without a GPU keep their view of the machine's; Ray warns that this will change.
@@ -63,11 +72,14 @@ class RayPipeline:
         quiet_ray()
         self._pulses = Pulses(self._address("pulse"))
         self._notices = PushLink(self._address("publish"), keeps=False)
+        self._control = open_control(self._settings.control)
         return self
 
     def __exit__(self, *failure: object) -> None:
         self._pulses.close()
         self._notices.close()
+        if self._control is not None:
+            self._control.close()
         ray.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -76,10 +88,10 @@ class RayPipeline:
         self._parts = {part.name: part for part in self._plan()}
         for part in self._parts.values():
             part.place()
-        here = [s for s in self._settings.streams if _reads_stdin(s)]
+        here = self._roster.share(DRIVER)
         if here:
             align, pulse = self._address("align"), self._address("pulse")
-            self._local = IngestNode(self._settings, here, align, "driver", 0, pulse)
+            self._local = IngestNode(self._settings, here, align, DRIVER, 0, pulse)
         complaints = [self._complaint(part) for part in self._parts.values()]
         complaints.append(self._local.ready() if self._local else None)
         for text, exit_code in filter(None, complaints):
@@ -107,7 +119,7 @@ class RayPipeline:
         """The parts, each before the one that hands over to it."""
         settings, pulse = self._settings, self._address("pulse")
         align, infer, publish = map(self._address, ("align", "infer", "publish"))
-        there = [s for s in settings.streams if not _reads_stdin(s)]
+        roster = self._roster
         limits = (settings.pipeline.restarts, round(settings.pipeline.hang_s * NS_PER_S))
         gpus = self._gpus()
         return [
@@ -116,7 +128,7 @@ class RayPipeline:
                 lambda turn: _actor(
                     PublishNode, settings, publish, (self.view_address,), "publish", turn, pulse
                 ),
-                lambda: (dict(self._published),),
+                lambda: (dict(roster.published), dict(roster.ended)),
                 *limits,
             ),
             Part(
@@ -124,35 +136,38 @@ class RayPipeline:
                 lambda turn: _actor(
                     InferNode, settings, infer, publish, "infer", turn, pulse, gpus=gpus
                 ),
-                lambda: (dict(self._published),),
+                lambda: (dict(roster.published),),
                 *limits,
                 standby=settings.pipeline.standby,
             ),
             Part(
                 "align",
                 lambda turn: _actor(AlignNode, settings, align, infer, "align", turn, pulse),
-                lambda: (dict(self._published), dict(self._accounts)),
+                lambda: (dict(roster.published), dict(self._accounts), dict(roster.ended)),
                 *limits,
             ),
-            *(
-                self._ingest(f"ingest-{i}", share, limits)
-                for i, share in enumerate(_shares(there, self._workers()))
-            ),
+            *(self._ingest(name, limits) for name in self._shares() if name != DRIVER),
         ]
 
-    def _ingest(self, name: str, share: list[StreamSettings], limits: tuple[int, int]) -> Part:
+    def _ingest(self, name: str, limits: tuple[int, int]) -> Part:
         align, pulse = self._address("align"), self._address("pulse")
+        stays = bool(self._settings.control.address)
 
-        def left() -> list[StreamSettings]:
-            return [s for s in share if self._published.get(s.name) != OVER]
+        def make(turn: int) -> Any:
+            share = self._roster.share(name)
+            return _actor(IngestNode, self._settings, share, align, name, turn, pulse, stays)
 
-        return Part(
-            name,
-            lambda turn: _actor(IngestNode, self._settings, left(), align, name, turn, pulse),
-            lambda: ({s.name: self._origins[s.name] for s in share if s.name in self._origins},),
-            *limits,
-            streams=tuple(s.name for s in share),
-        )
+        return Part(name, make, lambda: (), *limits)
+
+    def _shares(self) -> dict[str, list[StreamSettings]]:
+        """Who reads which streams: standard input the driver, the rest the ingest actors."""
+        settings = self._settings
+        there = [s for s in settings.streams if not _reads_stdin(s)]
+        workers = settings.pipeline.ingest_workers or min(os.cpu_count() or 1, 2)
+        shares = {f"ingest-{i}": there[i::workers] for i in range(workers)}
+        if not settings.control.address:  # nobody will have more streams read
+            shares = {name: share for name, share in shares.items() if share}
+        return {DRIVER: [s for s in settings.streams if _reads_stdin(s)], **shares}
 
     def _complaint(self, part: Part) -> tuple[str, int] | None:
         try:
@@ -174,7 +189,8 @@ class RayPipeline:
             if stop.is_set() and not deadline_ns:
                 self._stop_reading()
                 deadline_ns = now_ns + round(DRAIN_S * NS_PER_S)
-            if self._all_ended() or (deadline_ns and now_ns > deadline_ns):
+            self._take_commands()
+            if self._all_ended(stop) or (deadline_ns and now_ns > deadline_ns):
                 publish.stop()
             ray.wait([publish.running], timeout=POLL_S) if publish.running else stop.wait(POLL_S)
         return publish.outcome
@@ -189,9 +205,9 @@ class RayPipeline:
                     part.vitals.heard(self._clock.now_ns())
 
     def _note(self, sign: Sign) -> None:
-        self._published.update(sign.published or {})
+        self._roster.note(sign)
         self._accounts.update(sign.accounts or {})
-        self._origins.update(sign.origins or {})
+        self._load.note(sign.name, sign.turn, sign.cpu_s, self._clock.now_ns())
 
     def _attend(self, part: Part) -> None:
         """See after one part: let it begin when it is ready, replace it when it is lost."""
@@ -216,22 +232,23 @@ class RayPipeline:
         part.begin(self._clock.now_ns())
         for up in self._upstream(part):
             up.resend()
+        for name in self._roster.unended(part.name):
+            if self._roster.entries[name].state is not State.RUNNING:
+                part.stop_one(name)  # that was asked for while the part was away
         self._tell(part)
 
     def _tell(self, part: Part) -> None:
-        now_ns = self._clock.now_ns()
-        outage_s = (now_ns - part.lost_ns) / NS_PER_S
-        for stream, origin_ns in self._origins.items():
-            if self._published.get(stream) == OVER or stream not in (part.streams or (stream,)):
-                continue
-            health = Health(
-                stream=stream,
-                kind=HealthKind.RESTARTED,
-                t_ns=max(now_ns - origin_ns, 0),
-                count=part.turn,
-                detail=f"{part.name} was lost ({part.why}) and back after {outage_s:.1f} s",
-            )
-            self._notices.send(Notice(health), threading.Event())
+        outage_s = (self._clock.now_ns() - part.lost_ns) / NS_PER_S
+        detail = f"{part.name} was lost ({part.why}) and back after {outage_s:.1f} s"
+        reader = part.name if part in self._readers() else None
+        for stream in self._roster.unended(reader):
+            self._say(stream, HealthKind.RESTARTED, detail, count=part.turn)
+
+    def _say(self, stream: str, kind: HealthKind, detail: str, count: int = 0) -> None:
+        """Have something published that the supervisor knows of a stream."""
+        t_ns = self._roster.time_ns(stream, self._clock.now_ns())
+        health = Health(stream=stream, kind=kind, t_ns=t_ns, count=count, detail=detail)
+        self._notices.send(Notice(health), threading.Event())
 
     def _upstream(self, part: Part) -> list[Any]:
         """Who hands over to `part`."""
@@ -239,27 +256,42 @@ class RayPipeline:
             return [self._parts["infer"]]
         if part.name == "infer":
             return [self._parts["align"]]
-        readers = [p for name, p in self._parts.items() if name.startswith("ingest")]
-        return [*readers, *([self._local] if self._local else [])] if part.name == "align" else []
+        here = [self._local] if self._local else []
+        return [*self._readers(), *here] if part.name == "align" else []
 
-    def _all_ended(self) -> bool:
-        return all(self._published.get(s.name) == OVER for s in self._settings.streams)
+    def _all_ended(self, stop: threading.Event) -> bool:
+        """Whether nothing more is to come; where streams may be added, only a stop says so."""
+        return self._roster.all_over() and (self._control is None or stop.is_set())
+
+    def _readers(self) -> list[Part]:
+        return [part for name, part in self._parts.items() if name.startswith("ingest")]
 
     def _stop_reading(self) -> None:
-        for name, part in self._parts.items():
-            if name.startswith("ingest"):
-                part.stop()
+        self._desk.close()
+        for part in self._readers():
+            part.stop()
         if self._local is not None:
             self._local.stop()
+
+    # ------------------------------------------------------------------ control
+
+    def _take_commands(self) -> None:
+        """Begin with what was asked for, and go on with what is under way."""
+        if self._control is None:
+            return
+        for way, request in self._control.receive():
+            self._desk.take(request, partial(self._control.reply, way))
+        self._desk.step()
+
+    def _full(self) -> str | None:
+        """Why one more stream would be too much for this machine, or None."""
+        return self._load.full(len(self._roster.unended()), len(os.sched_getaffinity(0)))
 
     # ------------------------------------------------------------------ resources
 
     def _cpu_s(self) -> dict[str, float]:
         spent = {name: part.cpu_s() for name, part in self._parts.items()}
         return {**spent, "driver": cpu_seconds()}
-
-    def _workers(self) -> int:
-        return self._settings.pipeline.ingest_workers or min(os.cpu_count() or 1, 2)
 
     def _gpus(self) -> float:
         if self._settings.model.device == "cpu" or not ray.cluster_resources().get("GPU", 0):
@@ -275,9 +307,12 @@ def _actor(node: type, *arguments: Any, gpus: float = 0) -> Any:
     return remote.options(num_cpus=0, num_gpus=gpus, max_concurrency=4).remote(*arguments)
 
 
-def _shares(streams: list[StreamSettings], workers: int) -> list[list[StreamSettings]]:
-    """The streams dealt to at most `workers` ingest actors."""
-    return [share for i in range(workers) if (share := streams[i::workers])]
+def open_control(settings: ControlSettings) -> ControlPort | None:
+    """The control port that is asked for, or None."""
+    if not settings.address:
+        return None
+    keys = read_server_keys(Path(settings.keys)) if settings.keys else None
+    return ControlPort(settings.address, keys)
 
 
 def _reads_stdin(stream: StreamSettings) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import psutil
@@ -26,7 +27,13 @@ class StreamTotals:
     health: dict[str, int] = field(default_factory=dict)
     latency_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
     model_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
-    ended: bool = False
+
+    def add(self, pushed: int, windowed: int, dropped: Mapping[str, int]) -> None:
+        """Enter the account of a segment that is over."""
+        self.pushed += pushed
+        self.windowed += windowed
+        for reason, count in dropped.items():
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
 
 
 @dataclass(kw_only=True)

@@ -94,6 +94,12 @@ def run(
     ] = None,
     fast: Fast = False,
     inline: Annotated[bool, typer.Option("--inline", help="One process, without Ray.")] = False,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Take commands of attune streams here, such as ipc:///PATH."
+        ),
+    ] = None,
     set_: Assignments = None,
 ) -> None:
     """Analyse streams until they end or Ctrl-C."""
@@ -108,6 +114,7 @@ def run(
         output=output,
         fast=fast,
         inline=inline,
+        control=control,
         assignments=set_ or [],
     )
     raise typer.Exit(run_pipeline(settings, asked_address=asked_address))
@@ -192,6 +199,82 @@ def watch(
         address, stream=stream, as_json=as_json, count=count, until_ended=until_ended, keys=keys
     )
     raise typer.Exit(code or 0)
+
+
+streams_app = typer.Typer(
+    help="Add, pause, resume, remove and list the streams of a running Attune."
+)
+app.add_typer(streams_app, name="streams", no_args_is_help=True)
+Control = Annotated[
+    str,
+    typer.Option(
+        "--control",
+        metavar="ADDRESS",
+        envvar="ATTUNE_CONTROL",
+        help="Where that Attune takes commands; see attune run --control.",
+    ),
+]
+ControlKeys = Annotated[
+    Path | None, typer.Option("--keys", metavar="DIR", help="Keys made by attune keys client.")
+]
+StreamArgument = Annotated[str, typer.Argument(metavar="NAME", help="The stream.")]
+
+
+@streams_app.command("list")
+def streams_list(control: Control, keys: ControlKeys = None) -> None:
+    """Show all streams and what they do."""
+    from attune.streams import ask_and_show
+    from streaming.control import ListRequest
+
+    ask_and_show(control, keys, [ListRequest()])
+
+
+@streams_app.command("add")
+def streams_add(
+    control: Control,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A new stream.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="CONFIG.yaml", help="Add the streams of this file.")
+    ] = None,
+    media: Media = None,
+    text: Words = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where the machine is full already.")
+    ] = False,
+    keys: ControlKeys = None,
+) -> None:
+    """Have one more stream analysed, or those of a file."""
+    from attune.streams import additions, ask_and_show
+
+    asked = additions(name=name, config=config, media=media, text=text, force=force)
+    ask_and_show(control, keys, asked)
+
+
+@streams_app.command("pause")
+def streams_pause(name: StreamArgument, control: Control, keys: ControlKeys = None) -> None:
+    """Close a stream's sources; resume opens them again."""
+    from attune.streams import ask_and_show
+    from streaming.control import PauseRequest
+
+    ask_and_show(control, keys, [PauseRequest(stream=name)])
+
+
+@streams_app.command("resume")
+def streams_resume(name: StreamArgument, control: Control, keys: ControlKeys = None) -> None:
+    """Open the sources of a paused stream again."""
+    from attune.streams import ask_and_show
+    from streaming.control import ResumeRequest
+
+    ask_and_show(control, keys, [ResumeRequest(stream=name)])
+
+
+@streams_app.command("remove")
+def streams_remove(name: StreamArgument, control: Control, keys: ControlKeys = None) -> None:
+    """End a stream for good."""
+    from attune.streams import ask_and_show
+    from streaming.control import RemoveRequest
+
+    ask_and_show(control, keys, [RemoveRequest(stream=name)])
 
 
 keys_app = typer.Typer(help="Make CURVE keys, for publishing beyond this machine.")

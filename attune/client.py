@@ -269,7 +269,7 @@ def require_address(address: str) -> None:
     """Refuse what cannot be an address, in one line."""
     if not _ADDRESS.fullmatch(address):
         raise UsageError(
-            f"cannot subscribe to {address!r}: expected an address like tcp://127.0.0.1:7100"
+            f"cannot connect to {address!r}: expected an address like tcp://127.0.0.1:7100"
             " or ipc:///tmp/attune"
         )
 

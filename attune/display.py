@@ -37,7 +37,7 @@ class Display:
         self._view = LiveView()
         self._on_message = on_message
         self._lock = threading.Lock()
-        self._address = settings.output.publish
+        self._address, self._control = settings.output.publish, settings.control.address
         self._streams = [s.name for s in settings.streams]
         self._stop_following = threading.Event()
 
@@ -62,6 +62,8 @@ class Display:
         """Show the live view while the block runs."""
         if self._address:
             self._console.print(f"publishing on {self._address}", highlight=False)
+        if self._control:
+            self._console.print(f"taking commands on {self._control}", highlight=False)
         if not self._console.is_terminal:
             yield
             return
@@ -97,7 +99,7 @@ class Display:
             self._feed(item.message)
             if isinstance(item.message, Health) and item.message.kind is HealthKind.STREAM_ENDED:
                 running.discard(item.message.stream)
-            if not running:
+            if not running and not self._control:
                 return
 
     def _feed(self, message: Message) -> None:

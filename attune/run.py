@@ -35,6 +35,7 @@ def from_options(
     output: str | None,
     fast: bool,
     inline: bool,
+    control: str | None = None,
     assignments: list[str],
 ) -> tuple[AttuneSettings, bool]:
     """The settings, and whether the address to publish on was asked for by name."""
@@ -51,6 +52,7 @@ def from_options(
     for section, key, value in (
         ("output", "publish", publish),
         ("output", "file", output),
+        ("control", "address", control),
         ("pipeline", "pace", "fast" if fast else None),
         ("pipeline", "runtime", "inline" if inline else None),
     ):
@@ -144,7 +146,7 @@ class Signals:
 
 def _require_work(settings: AttuneSettings) -> None:
     names = [s.name for s in settings.streams]
-    if not names:
+    if not names and not settings.control.address:
         raise UsageError(
             "nothing to analyse: give --media PATH_OR_URL, --text PATH or a CONFIG.yaml that has "
             "streams"
@@ -154,6 +156,11 @@ def _require_work(settings: AttuneSettings) -> None:
         raise UsageError(f"two streams are called {twice.pop()!r}; every stream needs its own name")
     if settings.output.file == "-" and settings.pipeline.runtime != "inline":
         raise UsageError("--output - (standard output) works with --inline only; or give a file")
+    how = settings.pipeline
+    if settings.control.address and (how.runtime, how.pace) != ("ray", "realtime"):
+        raise UsageError(
+            "a control address works with Ray in real time only: leave out --inline and --fast"
+        )
     spans = settings.windows
     if (spans.length_ms / spans.hop_ms) % 1:
         raise UsageError(

@@ -10,6 +10,15 @@ from streaming.results import Event, Phase, Result
 
 HISTORY = 400  # results; at two a second a bit over three minutes
 
+# What somebody asked for, and a restart: when it is told of, all is well again.
+NO_TROUBLE = (
+    HealthKind.RESTARTED,
+    HealthKind.STREAM_ADDED,
+    HealthKind.PAUSED,
+    HealthKind.RESUMED,
+    HealthKind.STREAM_REMOVED,
+)
+
 
 class StreamState:
     """The latest of one stream. `mood` and `delay_ms` are histories, oldest first."""
@@ -87,5 +96,5 @@ class StreamState:
             self.open_events.clear()
         elif health.kind is HealthKind.RECOVERED:
             self.trouble.pop(where, None)
-        elif health.kind is not HealthKind.RESTARTED:  # by then all is well again
+        elif health.kind not in NO_TROUBLE:
             self.trouble[where] = health

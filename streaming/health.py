@@ -32,6 +32,10 @@ class HealthKind(StrEnum):
     RECOVERED = "recovered"
     RESTARTED = "restarted"
     SINK_FAILED = "sink_failed"
+    STREAM_ADDED = "stream_added"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    STREAM_REMOVED = "stream_removed"
     STREAM_ENDED = "stream_ended"
 
 

@@ -209,6 +209,14 @@ class MetricsSettings(Settings, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
 
 
+class ControlSettings(Settings, frozen=True, kw_only=True):
+    """Where a running pipeline takes commands: `ipc://PATH`, or any other address with `keys`, the
+    folder with its CURVE keys. Empty: nowhere. With it a run goes on until it is stopped."""
+
+    address: str = ""
+    keys: str = ""
+
+
 class AttuneSettings(Settings, frozen=True, kw_only=True):
     """The whole configuration."""
 
@@ -220,3 +228,4 @@ class AttuneSettings(Settings, frozen=True, kw_only=True):
     pipeline: PipelineSettings = PipelineSettings()
     output: OutputSettings = OutputSettings()
     metrics: MetricsSettings = MetricsSettings()
+    control: ControlSettings = ControlSettings()

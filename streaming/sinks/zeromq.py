@@ -40,6 +40,7 @@ class BoundSocket:
     """A socket of a context of its own, bound to `address`; `address` says what was bound.
 
     With `keys` only the clients on their list get in, encrypted; `refused` counts the others.
+    `use`: what the errors say cannot be done there.
     """
 
     def __init__(
@@ -48,8 +49,9 @@ class BoundSocket:
         address: str,
         options: Mapping[zmq.SocketOption, int],
         keys: ServerKeys | None = None,
+        use: str = "publish on",
     ) -> None:
-        require_bindable(address, encrypted=keys is not None)
+        require_bindable(address, encrypted=keys is not None, use=use)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         _CONTEXTS.add(self._context)
         self._authenticator: ThreadAuthenticator | None = None
@@ -63,7 +65,7 @@ class BoundSocket:
             self.socket.bind(address)
         except zmq.ZMQError as error:
             self.close(0)
-            raise _cannot_bind(address, error.errno or 0, error.strerror or str(error)) from None
+            raise _cannot_bind(address, use, error.errno or 0, str(error.strerror)) from None
         self.address = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     @property
@@ -125,20 +127,20 @@ class ZmqPublisher:
             self._bound.close(LINGER_MS)
 
 
-def require_bindable(address: str, *, encrypted: bool = False) -> None:
+def require_bindable(address: str, *, encrypted: bool = False, use: str = "publish on") -> None:
     """Refuse an address that is malformed, public and not encrypted, or already served."""
     if ipc := _IPC.fullmatch(address):
-        _require_free_ipc(address, ipc["path"])
+        _require_free_ipc(address, ipc["path"], use)
         return
     tcp = _TCP.fullmatch(address)
     if tcp is None or (tcp["port"] != "*" and int(tcp["port"]) > 65535):
         raise SinkError(
-            f"cannot publish on {address!r}: expected an address like tcp://127.0.0.1:7100"
+            f"cannot {use} {address!r}: expected an address like tcp://127.0.0.1:7100"
             " or ipc:///tmp/attune"
         )
     if not encrypted and not _is_loopback(tcp["host"].strip("[]")):
         raise SinkError(
-            f"cannot publish on {address} without keys: other hosts can reach it. Make keys with"
+            f"cannot {use} {address} without keys: other hosts can reach it. Make keys with"
             " attune keys server DIR and give output.keys=DIR, or bind tcp://127.0.0.1:7100"
         )
 
@@ -152,19 +154,19 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _require_free_ipc(address: str, path: str) -> None:
+def _require_free_ipc(address: str, path: str, use: str) -> None:
     # ZeroMQ would unlink the socket of a living publisher and take its place in silence.
     with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe, suppress(OSError):
         probe.connect(path)
-        raise _cannot_bind(address, errno.EADDRINUSE, "")
+        raise _cannot_bind(address, use, errno.EADDRINUSE, "")
 
 
-def _cannot_bind(address: str, number: int, reason: str) -> SinkError:
+def _cannot_bind(address: str, use: str, number: int, reason: str) -> SinkError:
     advice = {
-        errno.EADDRINUSE: "another program publishes there: stop it or choose another port",
+        errno.EADDRINUSE: "another program serves there: stop it or choose another port",
         errno.EADDRNOTAVAIL: "this host has no such address: bind tcp://127.0.0.1:7100",
         errno.EACCES: "no permission to bind it: choose a port above 1023 or another path",
         errno.ENOENT: "the folder does not exist: create it or choose another path",
         errno.ENAMETOOLONG: "the path is too long for a socket: choose a shorter one",
     }.get(number, f"{reason}: choose another address")
-    return SinkError(f"cannot publish on {address}: {advice}")
+    return SinkError(f"cannot {use} {address}: {advice}")

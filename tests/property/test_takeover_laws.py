@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from actors.align import AlignStage
 from actors.messages import Cargo, Packets, StreamEnded, StreamOpened, WindowReady
 from streaming.clock import NS_PER_MS, HandClock
-from streaming.packets import AudioChunk, Modality, Packet, PacketBatch, TextMessage
+from streaming.packets import T_NS, AudioChunk, Modality, Packet, PacketBatch, TextMessage
 from streaming.settings import WindowSettings
 from streaming.states import Status
 
@@ -126,3 +127,53 @@ def test_packets_that_never_came_again_are_counted_as_lost_to_the_restart() -> N
     assert end.pushed == total
     assert end.pushed == end.windowed + sum(end.dropped.values())
     assert end.dropped["restart"] >= 4 * 11
+
+
+def later(cargo: Packets, delta_ns: int) -> Packets:
+    """The same packets in the stream's next segment, later by `delta_ns`."""
+    batch = cargo.batch
+    header = batch.header.copy()
+    header[:, T_NS] += delta_ns
+    moved = msgspec.structs.replace(batch, header=header, progress_ns=batch.progress_ns + delta_ns)
+    opened = msgspec.structs.replace(OPENED, begin_ns=delta_ns, segment=1)
+    return Packets(moved, cargo.number, opened)
+
+
+@given(
+    first=st.integers(3, 10),
+    second=st.integers(6, 12),
+    pause=st.integers(0, 8),
+    died_after=st.integers(0, 50),
+)
+def test_a_stream_that_was_paused_goes_on_as_if_it_began_there_whoever_takes_over(
+    first: int, second: int, pause: int, died_after: int
+) -> None:
+    # segment 0 ██████ end      segment 1 ██████████ end
+    # old stage ██████████████████████ ✝
+    # new stage                      gets all of both again, and makes the rest of segment 1
+    delta_ns = (first + pause) * HOP_NS
+    cargoes = sent(first, set())
+    ending = len(cargoes)
+    cargoes += [later(c, delta_ns) for c in sent(second, set())]
+    died_after = min(ending + died_after, len(cargoes) - 1)
+    clock = HandClock()
+    whole = run(AlignStage(WINDOWS, clock), clock, cargoes)
+
+    clock = HandClock()
+    old = AlignStage(WINDOWS, clock)
+    before = run(old, clock, cargoes[: ending - 1])
+    accounts = old.accounts()  # the last that was heard of segment 0
+    before += run(old, clock, cargoes[ending - 1 : died_after])
+    accounts |= old.accounts()
+    published = {"s": max(shown(before))}
+    new = AlignStage(WINDOWS, clock, published, accounts, {"s": 1})
+    after = run(new, clock, cargoes)
+
+    assert shown(after) == {i: w for i, w in shown(whole).items() if i > published["s"]}
+    ends = [c for c in whole if isinstance(c, StreamEnded)]
+    assert [c.segment for c in ends] == [0, 1]
+    assert all(c.pushed == c.windowed + sum(c.dropped.values()) for c in ends)
+    assert [c for c in after if isinstance(c, StreamEnded)] == ends[1:]
+    assert (
+        min(i for i in shown(whole) if i * HOP_NS >= first * HOP_NS) * HOP_NS >= delta_ns - HOP_NS
+    )

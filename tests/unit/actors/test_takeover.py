@@ -119,3 +119,26 @@ def test_a_link_gives_a_receiver_in_anothers_place_what_it_kept(tmp_path: Path):
     assert got == cargo
     push.close()
     second.close()
+
+
+def test_a_segment_that_is_over_ends_once_and_the_next_may_begin_anywhere():
+    # published ... 4 | end of segment 0 | resumed | 9 | end of segment 1
+    desk = Desk()
+    desk.stage.handle(StreamEnded(stream="s", end_ns=9, pushed=3, windowed=2, dropped={"late": 1}))
+    desk.stage.handle(Notice(Health(stream="s", kind=HealthKind.RESUMED, t_ns=9)))
+    desk.stage.handle(scored(9))
+    desk.stage.handle(StreamEnded(stream="s", end_ns=9))  # the first again, sent anew
+    desk.stage.handle(scored(11))
+    ended = StreamEnded(stream="s", end_ns=9, pushed=2, windowed=2, segment=1)
+    desk.stage.handle(ended)
+    assert desk.said() == [
+        ("stream_ended", 0),
+        ("resumed", 0),
+        ("result", 9),
+        ("gap", 1),
+        ("result", 11),
+        ("stream_ended", 2),
+    ]
+    totals = desk.stage.totals["s"]
+    assert (totals.pushed, totals.windowed, totals.dropped) == (5, 4, {"late": 1})
+    assert desk.stage.ended == {"s": 2}
