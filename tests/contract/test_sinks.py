@@ -225,7 +225,7 @@ def test_a_malformed_address_is_refused(address):
 def test_an_address_in_use_is_one_clear_line(tmp_path):
     for address in ("tcp://127.0.0.1:*", f"ipc://{tmp_path}/attune"):
         first = ZmqPublisher(address)
-        with pytest.raises(SinkError, match="another program publishes there: stop it"):
+        with pytest.raises(SinkError, match="another program serves there: stop it"):
             ZmqPublisher(first.address)
         first.close()
         ZmqPublisher(first.address).close()
