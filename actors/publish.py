@@ -14,7 +14,8 @@ from actors.messages import Cargo, Notice, Scored, StreamEnded
 from actors.report import StreamTotals
 from streaming.clock import NS_PER_MS, Clock
 from streaming.errors import SinkError
-from streaming.events.engine import EventEngine
+from streaming.events.across import ALL, Across
+from streaming.events.engine import EventEngine, rules_of
 from streaming.health import Health, HealthKind
 from streaming.results import Event, Prediction, Result, Status
 from streaming.settings import AttuneSettings
@@ -42,6 +43,8 @@ class PublishStage:
         self._settings = settings.events
         self._clock = clock
         self._publisher = Publisher(sinks, heartbeat_ms=settings.output.heartbeat_ms)
+        self._rules = rules_of(settings.events)
+        self._across = Across([rule for rule in self._rules if rule.settings.across])
         self._engines: dict[str, EventEngine] = {}
         self._begun: set[str] = set()  # their next window need not follow upon the last
         self.published = dict(published or {})
@@ -73,6 +76,7 @@ class PublishStage:
         """Flush and close every sink. Streams that never ended have their events ended."""
         for stream in list(self._engines):
             self._end(StreamEnded(stream=stream, end_ns=self._totals(stream).end_ns))
+        self._end_across()
         self._try(self._publisher.close)
 
     def _publish(self, prediction: Prediction) -> None:
@@ -88,8 +92,24 @@ class PublishStage:
         totals.end_ns = result.end_ns
         engine = self._engines.get(result.stream)
         if engine is None:
-            engine = self._engines[result.stream] = EventEngine(result.stream, self._settings)
+            engine = EventEngine(result.stream, self._settings, self._rules)
+            self._engines[result.stream] = engine
         self._send_events(engine.step(prediction), totals)
+        self._look_across(prediction, engine)
+
+    def _look_across(self, prediction: Prediction, engine: EventEngine) -> None:
+        result = prediction.result
+        end_ns = prediction.origin_ns + result.end_ns
+        events = self._across.step(result.stream, engine.values, end_ns)
+        if events:
+            self._send_events(events, self._totals(ALL))
+
+    def _end_across(self) -> None:
+        """End what was told of the streams together, if anything was."""
+        if ALL in self.totals:
+            self._send_events(self._across.finish(), self._totals(ALL))
+            kind, t_ns = HealthKind.STREAM_ENDED, self._across.now_ns
+            self._send(Health(stream=ALL, kind=kind, t_ns=t_ns))
 
     def _missing(self, result: Result) -> tuple[Health, ...]:
         """Tells of windows between the last one and this that no stage has delivered."""
@@ -128,6 +148,7 @@ class PublishStage:
     def _end(self, ended: StreamEnded) -> None:
         totals = self._totals(ended.stream)
         engine = self._engines.pop(ended.stream, None)
+        self._across.leave(ended.stream)
         if engine is not None:
             self._send_events(engine.finish(ended.end_ns), totals)
         self._send_health(ended.health, totals)

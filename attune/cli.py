@@ -277,6 +277,28 @@ def streams_remove(name: StreamArgument, control: Control, keys: ControlKeys = N
     ask_and_show(control, keys, [RemoveRequest(stream=name)])
 
 
+rules_app = typer.Typer(help="Check the rules of a configuration; see docs/events.md.")
+app.add_typer(rules_app, name="rules", no_args_is_help=True)
+
+
+@rules_app.command("check")
+def rules_check(
+    file: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Has events.rules.")],
+) -> None:
+    """Say what each rule does, or what is wrong with it, line by line."""
+    from attune.rules import check_rules
+
+    raise typer.Exit(check_rules(file))
+
+
+@rules_app.command("names")
+def rules_names() -> None:
+    """List what the conditions of rules may name."""
+    from attune.rules import show_names
+
+    show_names()
+
+
 keys_app = typer.Typer(help="Make CURVE keys, for publishing beyond this machine.")
 app.add_typer(keys_app, name="keys", no_args_is_help=True)
 

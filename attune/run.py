@@ -19,6 +19,7 @@ from attune.display import Display
 from attune.record import Recorder
 from attune.summary import show_summary
 from streaming.errors import SinkError, UsageError
+from streaming.events.engine import rules_of
 from streaming.results import Message
 from streaming.settings import AttuneSettings
 
@@ -156,6 +157,7 @@ def _require_work(settings: AttuneSettings) -> None:
         raise UsageError(f"two streams are called {twice.pop()!r}; every stream needs its own name")
     if settings.output.file == "-" and settings.pipeline.runtime != "inline":
         raise UsageError("--output - (standard output) works with --inline only; or give a file")
+    rules_of(settings.events)
     how = settings.pipeline
     if settings.control.address and (how.runtime, how.pace) != ("ray", "realtime"):
         raise UsageError(

@@ -22,6 +22,10 @@ from streaming.states import ClosedBy, ViewState
 from streaming.states import Status as Status
 
 EMOTIONS = ("neutral", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
+SOUNDS = (
+    "dogbark", "rain", "seawaves", "babycry", "clocktick",
+    "personsneeze", "helicopter", "chainsaw", "rooster", "firecrackling",
+)  # fmt: skip
 
 Unit = Annotated[float, Meta(ge=0.0, le=1.0)]
 Signed = Annotated[float, Meta(ge=-1.0, le=1.0)]

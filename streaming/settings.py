@@ -157,6 +157,22 @@ class ModelSettings(Settings, frozen=True, kw_only=True):
     faces: EncoderSettings | None = None
 
 
+class RuleSettings(Settings, frozen=True, kw_only=True):
+    """An event of one's own, see docs/events.md. `when`, `until`: conditions; `score`: a number
+    whose mean is the event's score. `streams`: in which it is looked for (empty: all); `across`:
+    over all streams together."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    when: str
+    until: str = ""
+    for_s: NonNegative = 0.0
+    cooldown_s: NonNegative = 0.0
+    score: str = ""
+    label: Annotated[str, Meta(max_length=64)] = ""
+    streams: tuple[StreamName, ...] = ()
+    across: bool = False
+
+
 class EventSettings(Settings, frozen=True, kw_only=True):
     """Thresholds of the events. Units stand in the names."""
 
@@ -170,6 +186,8 @@ class EventSettings(Settings, frozen=True, kw_only=True):
     loudness_floor_dbfs: float = -45.0
     sentiment_shift: Positive = 0.5
     contradiction: Positive = 0.8
+    sentiment_change: Positive = 8.0
+    rules: tuple[RuleSettings, ...] = ()
 
 
 class PipelineSettings(Settings, frozen=True, kw_only=True):

@@ -1,0 +1,105 @@
+"""`attune rules`: what the rules of a configuration do, or what is wrong, by line and column."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from attune import config as configuration
+from streaming.errors import UsageError
+from streaming.events.engine import KIND_NAMES
+from streaming.events.quantities import known_names
+from streaming.events.rules import Rule, RuleError, compile_rules
+from streaming.settings import RuleSettings
+
+
+def check_rules(path: Path) -> int:
+    """Show the rules of `path`, or a line for each that is wrong; the exit code."""
+    tree = configuration.load(path)
+    rules = configuration.settings(tree, str(path)).events.rules
+    if not rules:
+        raise UsageError(f"{path}: expected rules under events.rules, found none")
+    good, complaints = _compiled(rules, _Places(path))
+    for complaint in complaints:
+        sys.stderr.write(f"attune: {complaint}\n")
+    if complaints:
+        return UsageError.exit_code
+    _show(good)
+    return 0
+
+
+def show_names() -> None:
+    """Print all names and what they are."""
+    table = Table("name", "is")
+    for name, kind in known_names(KIND_NAMES).items():
+        table.add_row(name, kind)
+    Console().print(table)
+
+
+def _compiled(
+    rules: tuple[RuleSettings, ...], places: _Places
+) -> tuple[tuple[Rule, ...], list[str]]:
+    """The rules that are right, and a line on each that is not."""
+    complaints: list[str] = []
+    kept = list(range(len(rules)))
+    while True:
+        try:
+            return compile_rules([rules[i] for i in kept], KIND_NAMES), complaints
+        except RuleError as error:
+            wrong = kept[error.index]
+            complaints.append(f"{places.of(wrong, error.field, error.offset)}: {error.plain}")
+            # It stays, as one that can be looked at: its followers are not to blame for it.
+            stand_in = RuleSettings(name=rules[wrong].name, when="words > 0")
+            if error.field == "name":
+                kept.remove(wrong)
+            else:
+                whole = list(rules)
+                whole[wrong] = msgspec.structs.replace(stand_in, across=False)
+                rules = tuple(whole)
+
+
+def _show(rules: tuple[Rule, ...]) -> None:
+    table = Table("event", "begins when", "for", "ends when", "cool-down", "in")
+    for rule in rules:
+        told = rule.settings
+        streams = "all together" if told.across else ", ".join(told.streams) or "each stream"
+        table.add_row(
+            told.name,
+            told.when.strip(),
+            f"{told.for_s:g} s",
+            told.until.strip() or "that no longer holds",
+            f"{told.cooldown_s:g} s",
+            streams,
+        )
+    Console().print(table, highlight=False)
+
+
+class _Places:
+    """Where in a YAML file the fields of its rules stand."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        tree = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        self._rules = _child(_child(tree, "events"), "rules")
+
+    def of(self, index: int, field: str, offset: int) -> str:
+        """`FILE:LINE:COLUMN` of a character of a field."""
+        rule = self._rules.value[index]
+        node = _child(rule, field) or rule
+        mark = node.start_mark
+        on_one_line = isinstance(node, yaml.ScalarNode) and mark.line == node.end_mark.line
+        quote = 1 if getattr(node, "style", None) in ("'", '"') else 0
+        column = mark.column + 1 + (offset + quote if on_one_line else 0)
+        return f"{self._path}:{mark.line + 1}:{column}"
+
+
+def _child(node: Any, key: str) -> Any:
+    """What stands at `key` of a mapping, or None."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return next((value for name, value in pairs if name.value == key), None)
