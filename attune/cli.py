@@ -487,13 +487,19 @@ def doctor(
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of the messages."""
+def schema(
+    asyncapi: Annotated[
+        bool, typer.Option("--asyncapi", help="AsyncAPI 3.0: also replay and control.")
+    ] = False,
+) -> None:
+    """Print the JSON Schema of the messages, or the AsyncAPI document of all sockets."""
     import json
 
+    from attune import __version__
+    from streaming.asyncapi import document
     from streaming.wire import message_schema
 
-    typer.echo(json.dumps(message_schema(), indent=2))
+    typer.echo(json.dumps(document(__version__) if asyncapi else message_schema(), indent=2))
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -1,0 +1,102 @@
+"""The AsyncAPI document, held to messages as they are really sent and taken."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from streaming import control, replay
+from streaming.asyncapi import document
+from streaming.health import Health, HealthKind
+from streaming.replay import Ring
+from streaming.settings import CameraSettings, MediaSettings, StreamSettings, TextSettings
+from streaming.wire import Sequencer, encode
+from tests.unit.test_wire import MESSAGES
+
+DOCUMENT = document("0.0.0")
+BASE = "urn:attune"
+REGISTRY = Registry().with_resource(BASE, Resource(DOCUMENT, DRAFT202012))
+
+
+def fits(kind: str, payload: bytes) -> bool:
+    schema = {"$ref": f"{BASE}#/components/schemas/{kind}"}
+    validator = jsonschema.Draft202012Validator(schema, registry=REGISTRY)
+    return validator.is_valid(json.loads(payload))
+
+
+def references(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+        return own + [r for value in node.values() for r in references(value)]
+    return [r for value in node for r in references(value)] if isinstance(node, list) else []
+
+
+def test_every_reference_leads_somewhere():
+    found = references(DOCUMENT)
+    assert len(found) > 40
+    for reference in found:
+        node = DOCUMENT
+        for part in reference.removeprefix("#/").split("/"):
+            assert part in node, reference
+            node = node[part]
+
+
+def test_a_discriminator_is_a_name_as_asyncapi_wants_it():
+    sources = DOCUMENT["components"]["schemas"]["StreamSettings"]["properties"]["sources"]
+    assert sources["items"]["discriminator"] == "kind"
+
+
+def test_what_is_published_fits_its_channel():
+    beat = Sequencer(1).heartbeat(5)
+    for message in (*MESSAGES, beat):
+        topic, payload = encode(message)
+        kind = type(message).__name__
+        assert fits(kind, payload)
+        address = DOCUMENT["channels"][kind.lower()]["address"]
+        assert len(address.split("/")) == len(topic.split(b"/"))
+        spoilt = {k: v for k, v in json.loads(payload).items() if k != "seq"}
+        assert not fits(kind, json.dumps(spoilt).encode())
+
+
+def test_what_is_asked_of_the_replay_port_and_what_it_says_fits():
+    ring = Ring(span_ns=10**12, max_bytes=10**6)
+    health = Health(stream="cam", epoch=7, seq=1, kind=HealthKind.GAP, t_ns=1)
+    ring.add(*encode(health), now_ns=1)
+    for asked, answered in (
+        (replay.ReplayRequest(stream="cam", epoch=7, first=1, last=2), "ReplayReply"),
+        (replay.ReplayRequest(stream="cam", epoch=8, first=1, last=2), "Refusal"),
+        (replay.LatestRequest(), "LatestReply"),
+    ):
+        data = msgspec.json.encode(asked)
+        assert fits(type(asked).__name__, data)
+        assert fits(answered, ring.answer(data)[0])
+    assert fits("Refusal", ring.answer(b"nonsense")[0])
+    assert not fits(
+        "ReplayRequest", b'{"type":"replay","stream":"cam","epoch":7,"first":0,"last":1}'
+    )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [MediaSettings(url="a.mp4"), CameraSettings(), TextSettings(path="a.srt")],
+    ids=["media", "camera", "text"],
+)
+def test_what_is_asked_of_the_control_port_and_what_it_says_fits(source):
+    stream = StreamSettings(name="door", sources=(source,))
+    for request in (control.AddRequest(stream=stream), control.PauseRequest(stream="door")):
+        data = control.encode(request)
+        assert fits(type(request).__name__, data)
+        assert control.decode_request(data) == request
+    done = control.Done(
+        streams=(control.StreamState(name="door", state=control.State.PAUSED, last_index=None),)
+    )
+    assert fits("Done", control.encode(done))
+    assert fits("Refused", control.encode(control.Refused(reason="no")))
+    assert not fits("PauseRequest", b'{"type":"pause"}')
+    assert not fits("AddRequest", b'{"type":"add","stream":{"name":"x y","sources":[]}}')
