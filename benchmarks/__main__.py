@@ -5,7 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("aligner", "clock", "dtw", "model", "gpu", "publish", "latency", "streams", "soak")
+NAMES = (
+    "aligner",
+    "clock",
+    "dtw",
+    "model",
+    "gpu",
+    "publish",
+    "subscribers",
+    "latency",
+    "streams",
+    "soak",
+)
 
 
 def main() -> int:
