@@ -35,9 +35,11 @@ class MediaSettings(Settings, frozen=True, kw_only=True, tag="media", tag_field=
 
 
 class TextSettings(Settings, frozen=True, kw_only=True, tag="text", tag_field="kind"):
-    """Words: SRT, WebVTT or JSON lines by file extension; `-` is standard input."""
+    """Words: SRT, WebVTT or JSON lines by file extension; `-` is standard input. `follow`: lines
+    that are appended to the file from now on, plain or JSON, dated when they come."""
 
     path: str
+    follow: bool = False
     language: str = ""
     speaker: str = ""
 

@@ -1,4 +1,4 @@
-"""Words from subtitles, from JSON lines, or typed and piped into standard input.
+"""Words from subtitles, from JSON lines, or as they come: typed, piped, appended to a file.
 
 Invariant: a bad line costs itself and a `Health` that names file, line and fault, never its
 neighbours; memory stays bounded however long a line or a file is.
@@ -6,9 +6,6 @@ neighbours; memory stays bounded however long a line or a file is.
 
 from __future__ import annotations
 
-import os
-import selectors
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,17 +24,17 @@ from streaming.sources.text_formats import (
     parse_jsonl,
     parse_subtitles,
 )
+from streaming.sources.text_input import GrowingFile, StandardInput, TextInput
 
 MAX_FILE_BYTES = 64 << 20
 MAX_LINE_BYTES = 4 * MAX_CHARS  # of a line from standard input; UTF-8 takes at most 4 a character
 MAX_FAULTS = 100  # said one by one; the rest is summed up
-READ_BYTES = 65536
 SUBTITLES = {".srt": "srt", ".vtt": "vtt"}
 JSON_LINES = (".jsonl", ".ndjson")
 
 
 class TextSource:
-    """Words of one file, or with path `-` of standard input as they come in."""
+    """Words of one file; or as they come in, with path `-` or `follow`."""
 
     modalities: tuple[Modality, ...] = (Modality.TEXT,)
     ordered = True
@@ -55,26 +52,22 @@ class TextSource:
         self._clock = clock or SystemClock()
         self._closed = False
         self._seq = 0
-        self.live = settings.path == "-"
+        self.live = settings.path == "-" or settings.follow
+        self._input = _open_input(settings, fd) if self.live else None
         self._lines: list[Line] = []
         self._faults: list[BadLine] = []
-        if self.live:
-            self._fd = sys.stdin.fileno() if fd is None else fd
-            self._wake_read, self._wake_write = os.pipe()
-        else:
+        if not self.live:
             self._lines, self._faults = read_file(settings.path)
 
     def items(self) -> Iterator[Item]:
         """Everything the source has to say, once."""
-        return self._arriving() if self.live else self._stored()
+        return self._stored() if self._input is None else self._arriving(self._input)
 
     def close(self) -> None:
         """End the iteration, a blocked one as well."""
-        if self._closed:
-            return
-        self._closed = True  # before the wake-up: the reader asks for it as soon as it wakes
-        if self.live:
-            os.write(self._wake_write, b"\0")
+        self._closed = True
+        if self._input is not None:
+            self._input.close()
 
     def _stored(self) -> Iterator[Item]:
         for item in self._stored_items():
@@ -94,19 +87,27 @@ class TextSource:
             yield self._packet(line)
         yield self._ended(end_ns)
 
-    def _arriving(self) -> Iterator[Item]:
+    def _arriving(self, source: TextInput) -> Iterator[Item]:
         try:
-            for number, (raw, lost) in enumerate(self._raw_lines(), 1):
+            for number, (raw, lost) in enumerate(self._raw_lines(source), 1):
+                yield from self._news(source)
                 yield from self._arrived(number, raw, lost)
             if not self._closed:
                 yield self._ended(self._clock.now_ns())
         finally:
-            os.close(self._wake_read)
-            os.close(self._wake_write)
+            source.release()
             self._closed = True
 
+    def _news(self, source: TextInput) -> Iterator[Health]:
+        """That a followed file has gone, or is there again."""
+        news = source.news()
+        if news is not None:
+            there, detail = news
+            kind = HealthKind.RECOVERED if there else HealthKind.SOURCE_LOST
+            yield self._health(detail, self._clock.now_ns(), 1, kind)
+
     def _arrived(self, number: int, raw: bytes, lost: int) -> Iterator[Item]:
-        """The items of one line of standard input, stamped now."""
+        """The items of one line that has come in, stamped now."""
         now_ns = self._clock.now_ns()
         text = raw.decode(errors="replace").strip()
         if "\ufffd" in text:
@@ -124,10 +125,10 @@ class TextSource:
                 )
             yield self._packet(line)
 
-    def _raw_lines(self) -> Iterator[tuple[bytes, int]]:
-        """Lines of the descriptor, each at most `MAX_LINE_BYTES`, and the bytes left out of it."""
+    def _raw_lines(self, source: TextInput) -> Iterator[tuple[bytes, int]]:
+        """Lines that come in, each at most `MAX_LINE_BYTES`, and the bytes left out of it."""
         held, lost = bytearray(), 0
-        while (data := self._read()) is not None:
+        while (data := source.read()) is not None:
             *ends, rest = data.split(b"\n") if data else [b"", b""]
             for piece in ends:
                 room = MAX_LINE_BYTES - len(held)
@@ -138,17 +139,6 @@ class TextSource:
             lost += max(len(rest) - room, 0)
             if not data:
                 return
-
-    def _read(self) -> bytes | None:
-        """What there is, blocking until there is some; b"" at the end, None when closed."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._wake_read, selectors.EVENT_READ)
-            try:
-                selector.register(self._fd, selectors.EVENT_READ)
-                selector.select()
-            except PermissionError:  # a regular file: always ready, and epoll refuses it
-                pass
-        return None if self._closed else os.read(self._fd, READ_BYTES)
 
     def _packet(self, line: Line) -> Packet:
         message = TextMessage(
@@ -168,13 +158,15 @@ class TextSource:
         )
 
     def _fault(self, fault: BadLine, t_ns: int) -> Health:
-        name = "standard input" if self.live else self._settings.path
+        name = self._settings.path if self._input is None else self._input.name
         return self._health(f"{name}, line {fault.number}: {fault.reason}", t_ns, 1)
 
-    def _health(self, detail: str, t_ns: int, count: int) -> Health:
+    def _health(
+        self, detail: str, t_ns: int, count: int, kind: HealthKind = HealthKind.CORRUPT
+    ) -> Health:
         return Health(
             stream=self._stream,
-            kind=HealthKind.CORRUPT,
+            kind=kind,
             modality=Modality.TEXT,
             t_ns=t_ns,
             count=count,
@@ -183,6 +175,20 @@ class TextSource:
 
     def _ended(self, t_ns: int) -> Progress:
         return Progress(stream=self._stream, modality=Modality.TEXT, t_ns=t_ns, ended=True)
+
+
+def _open_input(settings: TextSettings, fd: int | None) -> TextInput:
+    if settings.path == "-":
+        return StandardInput(fd)
+    suffix = Path(settings.path).suffix.lower()
+    if suffix in SUBTITLES:
+        raise SourceError(
+            f"{settings.path}: a file that grows is read line by line as plain text or JSON "
+            f"lines; got {suffix}. Leave out follow, or have plain lines written."
+        )
+    if Path(settings.path).is_dir():
+        raise SourceError(f"{settings.path}: is a directory; expected a text file.")
+    return GrowingFile(settings.path)
 
 
 def read_file(path: str) -> tuple[list[Line], list[BadLine]]:
