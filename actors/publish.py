@@ -71,6 +71,10 @@ class PublishStage:
     def tick(self) -> None:
         """Do what the passing of time asks for: the heartbeat."""
         self._try(lambda: self._publisher.beat(self._clock.now_ns()))
+        for works, detail in self._publisher.news():
+            kind = HealthKind.RECOVERED if works else HealthKind.SINK_FAILED
+            for stream, totals in list(self.totals.items()):
+                self._send(Health(stream=stream, kind=kind, t_ns=totals.end_ns, detail=detail))
 
     def close(self) -> None:
         """Flush and close every sink. Streams that never ended have their events ended."""

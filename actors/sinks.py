@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from streaming.clock import NS_PER_S
 from streaming.errors import AttuneError
+from streaming.journal import Journal
 from streaming.keys import ServerKeys, read_server_keys
 from streaming.settings import AttuneSettings, OutputSettings
 from streaming.sinks import JsonlSink, MetricsSink, ReplayServer, Sink, ZmqPublisher, open_replay
@@ -43,4 +45,10 @@ def open_sinks(
 
 def _replay(output: OutputSettings, published: str, keys: ServerKeys | None) -> ReplayServer:
     max_bytes = round(output.replay_mb * BYTES_PER_MB)
-    return open_replay(published, span_s=output.replay_s, max_bytes=max_bytes, keys=keys)
+    span_ns = round(output.replay_s * NS_PER_S)
+    journal = None
+    if output.journal:
+        journal = Journal(output.journal, span_ns=span_ns, max_bytes=max_bytes)
+    return open_replay(
+        published, span_s=output.replay_s, max_bytes=max_bytes, keys=keys, journal=journal
+    )

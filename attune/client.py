@@ -154,7 +154,7 @@ class Subscription:
             if isinstance(notice, Hole):
                 told += self._mended(notice)
             elif isinstance(notice, NewEpoch):
-                told.append(notice)
+                told += [*self._rest(notice), notice]
             else:
                 return told  # it had come before
         return [*told, Delivery(topic=topic, payload=payload, message=message)]
@@ -186,6 +186,18 @@ class Subscription:
         items: list[Item] = []
         for piece in self._mender.mend(hole):
             items += [piece] if isinstance(piece, Hole) else _fetched(*piece, "mended")
+        return items
+
+    def _rest(self, turn: NewEpoch) -> list[Item]:
+        """What was missed at the end of the epoch that is over."""
+        items: list[Item] = []
+        if self._mender is None or not self._mend:
+            return items
+        for stream, heard in turn.heard.items():
+            for piece in self._mender.rest(stream, turn.previous, heard):
+                items += [piece] if isinstance(piece, Hole) else _fetched(*piece, "mended")
+            if not self._mender.answers:
+                break  # nor would it for the other streams
         return items
 
     def _wanted(self, topic: bytes) -> bool:

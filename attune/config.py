@@ -161,6 +161,8 @@ def _absolute(found: AttuneSettings) -> AttuneSettings:
     output, model = found.output, found.model
     if output.file and output.file != "-":
         output = msgspec.structs.replace(output, file=str(Path(output.file).absolute()))
+    if output.journal:
+        output = msgspec.structs.replace(output, journal=str(Path(output.journal).absolute()))
     if model.path:
         model = msgspec.structs.replace(model, path=str(Path(model.path).absolute()))
     model = msgspec.structs.replace(

@@ -17,6 +17,7 @@ from streaming.keys import ClientKeys
 from streaming.replay import Frames, LatestReply, LatestRequest, ReplayReply, ReplayRequest, Reply
 
 PATIENCE_S = 2.0
+BEYOND = 2**53  # more than any number there is
 
 _ENCODER = msgspec.json.Encoder()
 _REPLY: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
@@ -46,6 +47,7 @@ class Mender:
         use_keys(self._socket, keys)
         self._socket.connect(address)
         self._id = 0
+        self.answers = True  # whether the last thing asked got a reply
 
     def close(self) -> None:
         """Hang up."""
@@ -69,6 +71,13 @@ class Mender:
                 break
         if at <= hole.last:
             yield msgspec.structs.replace(hole, first=at)
+
+    def rest(self, stream: str, epoch: int, heard: int) -> Iterator[Frames | Hole]:
+        """What an epoch that is over had after number `heard`, as far as a journal knows."""
+        beyond = Hole(stream=stream, epoch=epoch, first=heard + 1, last=BEYOND)
+        for piece in self.mend(beyond):
+            if not isinstance(piece, Hole) or piece.last != BEYOND:
+                yield piece
 
     def latest(self, streams: list[str] | None) -> tuple[int, dict[str, int], list[Frames]] | None:
         """Epoch, last numbers and state messages; None when the port did not answer."""
@@ -94,5 +103,7 @@ class Mender:
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
             if reply.id == request.id and len(parts) % 2 == 0:
+                self.answers = True
                 return reply, list(zip(parts[::2], parts[1::2], strict=True))
+        self.answers = False
         return None, []

@@ -27,10 +27,12 @@ class Hole(msgspec.Struct, frozen=True, kw_only=True, tag="hole"):
 
 
 class NewEpoch(msgspec.Struct, frozen=True, kw_only=True, tag="new_epoch"):
-    """The publisher was started anew: numbers begin at 1 again."""
+    """The publisher was started anew: numbers begin at 1 again. `heard`: of the streams of the
+    previous epoch, the last number that came or was given up."""
 
     epoch: int
     previous: int
+    heard: dict[str, int] = {}
 
 
 class Duplicate(msgspec.Struct, frozen=True, kw_only=True, tag="duplicate"):
@@ -79,9 +81,9 @@ class HoleDetector:
         previous, self._epoch = self._epoch, epoch
         if previous is None or previous == epoch:
             return []
-        self._last.clear()
+        heard, self._last = self._last, {}
         self._complete = True  # this run began while we listened
-        return [NewEpoch(epoch=epoch, previous=previous)]
+        return [NewEpoch(epoch=epoch, previous=previous, heard=heard)]
 
     def _advance(self, stream: str, last: int, to: int, missing_to: int) -> list[Notice]:
         self._last[stream] = to

@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from streaming.journal import Journal
 from streaming.results import SCHEMA
 
 REPLY_BYTES = 1_000_000
@@ -119,10 +120,14 @@ class _Stream:
 
 
 class Ring:
-    """The latest messages of all streams, within bounds of age and size."""
+    """The latest messages of all streams, within bounds of age and size.
 
-    def __init__(self, *, span_ns: int, max_bytes: int) -> None:
+    `journal`: keeps them too, and knows those of earlier epochs.
+    """
+
+    def __init__(self, *, span_ns: int, max_bytes: int, journal: Journal | None = None) -> None:
         self._span_ns, self._max_bytes = span_ns, max_bytes
+        self._journal = journal
         self._streams: dict[str, _Stream] = {}
         self._order: deque[str] = deque()  # which stream each kept message belongs to, oldest first
         self._bytes = 0
@@ -142,6 +147,8 @@ class Ring:
             self._clear(head.epoch)
         stream = self._streams.setdefault(head.stream, _Stream())
         kept = _Kept(head.seq, now_ns, (topic, payload))
+        if self._journal is not None:
+            self._journal.add(head.epoch, head.stream, head.seq, kept.frames)
         stream.kept.append(kept)
         stream.last_seq = head.seq
         self._note(stream, head, kept.frames)
@@ -162,6 +169,8 @@ class Ring:
         return self._replay(asked)
 
     def _replay(self, asked: ReplayRequest) -> list[bytes]:
+        if asked.epoch != self._epoch and self._journal is not None:
+            return _from_journal(self._journal, asked)
         if asked.epoch != self._epoch:
             reason = f"expected epoch {self._epoch}, got {asked.epoch}: that run is over"
             return [_ENCODER.encode(Refusal(reason=reason, id=asked.id))]
@@ -208,6 +217,21 @@ class Ring:
         self._streams.clear()
         self._order.clear()
         self._bytes, self._epoch = 0, epoch
+
+
+def _from_journal(journal: Journal, asked: ReplayRequest) -> list[bytes]:
+    last = min(asked.last, 2**63 - 1)
+    first = min(asked.first, last)
+    rows, more = journal.between(asked.epoch, asked.stream, first, last, REPLY_BYTES)
+    header = ReplayReply(
+        stream=asked.stream,
+        epoch=asked.epoch,
+        first=rows[0][0] if rows else None,
+        last=rows[-1][0] if rows else None,
+        more=more,
+        id=asked.id,
+    )
+    return [_ENCODER.encode(header), *(part for row in rows for part in row[1:])]
 
 
 def _between(stream: _Stream, first: int, last: int) -> tuple[list[_Kept], bool]:

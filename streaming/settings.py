@@ -211,7 +211,8 @@ class OutputSettings(Settings, frozen=True, kw_only=True):
     """Where messages go. `publish`: a ZeroMQ address, empty for none; `file`: JSON lines.
 
     `replay_s`, `replay_mb`: how long and how much is kept for subscribers that missed something;
-    0 seconds closes the replay port. `keys`: folder with the publisher's CURVE keys; without it
+    0 seconds closes the replay port. `journal`: an SQLite file that keeps the same beyond the
+    publisher's death. `keys`: folder with the publisher's CURVE keys; without it
     only loopback and ipc addresses are bound.
     """
 
@@ -220,6 +221,7 @@ class OutputSettings(Settings, frozen=True, kw_only=True):
     heartbeat_ms: Positive = 1000.0
     replay_s: NonNegative = 600.0
     replay_mb: Positive = 64.0
+    journal: str = ""
     keys: str = ""
 
 

@@ -30,9 +30,10 @@ class Publisher:
         unix_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._sinks = list(sinks)
+        self._replay = next((sink for sink in sinks if isinstance(sink, ReplayServer)), None)
         self._unix_ns = unix_ns
-        replay = next((sink.address for sink in sinks if isinstance(sink, ReplayServer)), "")
-        self._sequencer = Sequencer(unix_ns(), replay)
+        address = self._replay.address if self._replay is not None else ""
+        self._sequencer = Sequencer(unix_ns(), address)
         self._every_ns = round(heartbeat_ms * NS_PER_MS)
         self._next_beat_ns: int | None = None
         self._closed = False
@@ -61,6 +62,10 @@ class Publisher:
         self._next_beat_ns = now_ns + self._every_ns
         self._send_heartbeat()
         return True
+
+    def news(self) -> list[tuple[bool, str]]:
+        """Whether the journal works again or no longer does, and why; told once."""
+        return self._replay.news() if self._replay is not None else []
 
     def flush(self) -> None:
         """Have every sink hand on what it took."""

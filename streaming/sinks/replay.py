@@ -15,6 +15,7 @@ import zmq
 
 from streaming.clock import NS_PER_S
 from streaming.errors import SinkError
+from streaming.journal import Journal
 from streaming.keys import ServerKeys
 from streaming.replay import REQUEST_BYTES, Ring
 from streaming.sinks.base import require_open
@@ -36,9 +37,12 @@ class ReplayServer:
         span_s: float = 600.0,
         max_bytes: int = 64_000_000,
         keys: ServerKeys | None = None,
+        journal: Journal | None = None,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._ring = Ring(span_ns=round(span_s * NS_PER_S), max_bytes=max_bytes)
+        span_ns = round(span_s * NS_PER_S)
+        self._ring = Ring(span_ns=span_ns, max_bytes=max_bytes, journal=journal)
+        self._journal = journal
         self._lock = threading.Lock()
         self._now_ns = monotonic_ns
         self._stop = threading.Event()
@@ -54,6 +58,13 @@ class ReplayServer:
         with self._lock:
             self._ring.add(topic, payload, self._now_ns())
 
+    def news(self) -> list[tuple[bool, str]]:
+        """What became of the journal; told once."""
+        if self._journal is None:
+            return []
+        with self._lock:
+            return self._journal.news()
+
     def flush(self) -> None:
         """Nothing waits here."""
 
@@ -64,6 +75,8 @@ class ReplayServer:
             self._stop.set()
             self._thread.join()
             self._bound.close(0)
+            if self._journal is not None:
+                self._journal.close()
 
     def _serve(self) -> None:
         socket = self._bound.socket
@@ -82,7 +95,12 @@ class ReplayServer:
 
 
 def open_replay(
-    address: str, *, span_s: float, max_bytes: int, keys: ServerKeys | None = None
+    address: str,
+    *,
+    span_s: float,
+    max_bytes: int,
+    keys: ServerKeys | None = None,
+    journal: Journal | None = None,
 ) -> ReplayServer:
     """The replay port that belongs to the publisher at `address`: the next port or path.
 
@@ -90,7 +108,7 @@ def open_replay(
     """
 
     def at(place: str) -> ReplayServer:
-        return ReplayServer(place, span_s=span_s, max_bytes=max_bytes, keys=keys)
+        return ReplayServer(place, span_s=span_s, max_bytes=max_bytes, keys=keys, journal=journal)
 
     if address.startswith("ipc://"):
         return at(f"{address}-replay")

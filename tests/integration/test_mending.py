@@ -11,7 +11,8 @@ import zmq
 
 from attune.client import Delivery, Subscription, subscribe_async
 from streaming.health import Health, HealthKind
-from streaming.holes import Hole
+from streaming.holes import Hole, NewEpoch
+from streaming.journal import Journal
 from streaming.results import Heartbeat
 from streaming.sinks import Publisher, ReplayServer, ZmqPublisher, open_replay
 from streaming.wire import decode, encode
@@ -247,3 +248,32 @@ def test_a_server_can_be_closed_twice(address):
     server = ReplayServer(address)
     server.close()
     server.close()
+
+
+def test_the_end_of_an_epoch_comes_back_from_the_journal(address, tmp_path):
+    # epoch A   1 2 3 4 ✝        3 and 4 never came
+    # epoch B            1       the subscriber asks what else A had
+    def begin(lost=()) -> Setup:
+        journal = Journal(str(tmp_path / "journal"), span_ns=10**12, max_bytes=10**7)
+        return Setup(address, lost, journal=journal)
+
+    first = begin({3, 4})
+    with Subscription(address) as subscription:
+        first.attach(subscription)
+        for _ in range(4):
+            first.publisher.publish(note())
+        assert seen(drain(subscription)) == [(1, "live"), (2, "live")]
+        first.sink.close()  # without the last heartbeat: it was killed
+        first.server.close()
+        second = begin()
+        until = time.monotonic() + 20
+        items: list = []
+        while not any(isinstance(i, NewEpoch) for i in items):
+            second.publisher.publish(note("other"))
+            items += subscription.receive(200)
+            assert time.monotonic() < until
+        second.publisher.close()
+    mended = [i for i in items if isinstance(i, Delivery) and i.origin == "mended"]
+    assert [(i.message.stream, i.message.seq) for i in mended][:2] == [("cam", 3), ("cam", 4)]
+    turn = next(i for i in items if isinstance(i, NewEpoch))
+    assert items.index(mended[1]) < items.index(turn)

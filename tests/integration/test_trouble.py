@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import socket
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -82,7 +84,7 @@ def test_parts_that_are_killed_are_started_anew_and_no_window_is_lost(
     config, out = tmp_path / "run.yaml", tmp_path / "out.jsonl"
     config.write_text(
         "streams: [{sources: [{kind: synthetic, scene: portrait, duration_s: 24}]}]\n"
-        f"output: {{publish: '{ANY_PORT}', file: '{out}'}}\n"
+        f"output: {{publish: '{ANY_PORT}', file: '{out}', journal: '{tmp_path}/journal'}}\n"
     )
     run = start("run", config)
     running.append(run)
@@ -99,6 +101,9 @@ def test_parts_that_are_killed_are_started_anew_and_no_window_is_lost(
     assert [m["index"] for m in results] == list(range(len(results)))
     assert results[-1]["end_ns"] >= 23.5e9
     assert len({m["epoch"] for m in results}) == 2  # the publisher's own restart is one
+    with closing(sqlite3.connect(tmp_path / "journal")) as journal:
+        kept = journal.execute("SELECT epoch, seq FROM message ORDER BY id").fetchall()
+    assert kept == [(m["epoch"], m["seq"]) for m in messages(out)]
     health = messages(out, "health")
     restarts = [m["detail"].split(" was lost")[0] for m in health if m["kind"] == "restarted"]
     assert restarts == ["align", "publish"]

@@ -39,7 +39,7 @@ def test_every_shipped_configuration_is_valid(path: Path) -> None:
         ({"streams": [{"sources": [{**MEDIA, "ulr": "x"}]}]}, "did you mean 'url'?"),
         (
             {"output": {"zzz": 1}},
-            "known here: file, heartbeat_ms, keys, publish, replay_mb, replay_s",
+            "known here: file, heartbeat_ms, journal, keys, publish, replay_mb, replay_s",
         ),
         ({"windows": {"hop_ms": "fast"}}, "Expected `float`, got `str` - at `windows.hop_ms`"),
         ({"windows": {"hop_ms": 1}}, ">= 100"),

@@ -268,9 +268,11 @@ def test_a_new_epoch_begins_at_one_for_every_stream():
     detector = HoleDetector()
     detector.feed(1, "cam", 50)
     detector.feed(1, "desk", 9)
-    assert detector.feed(2, "cam", 1) == [NewEpoch(epoch=2, previous=1)]
+    heard = {"cam": 50, "desk": 9}
+    assert detector.feed(2, "cam", 1) == [NewEpoch(epoch=2, previous=1, heard=heard)]
     assert detector.feed(2, "desk", 2) == [hole(1, 1, "desk", 2)]
-    assert detector.beat(3, {"cam": 2}) == [NewEpoch(epoch=3, previous=2), hole(1, 2, epoch=3)]
+    turn = NewEpoch(epoch=3, previous=2, heard={"cam": 1, "desk": 2})
+    assert detector.beat(3, {"cam": 2}) == [turn, hole(1, 2, epoch=3)]
 
 
 @settings(max_examples=200, deadline=None)

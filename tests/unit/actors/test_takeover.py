@@ -85,6 +85,16 @@ def test_the_supervisors_word_is_published_as_it_comes():
     assert desk.said() == [("restarted", 1)]
 
 
+def test_a_journal_that_fails_and_works_again_is_told_of_on_every_stream(monkeypatch):
+    desk = Desk()
+    desk.stage.handle(scored(5))
+    news = [[(False, "disk full")], [(True, "written again")], []]
+    monkeypatch.setattr(desk.stage._publisher, "news", lambda: news.pop(0))
+    for _ in range(3):
+        desk.stage.tick()
+    assert [kind for kind, _ in desk.said()] == ["result", "sink_failed", "recovered"]
+
+
 def test_a_stream_that_has_ended_ends_once():
     desk = Desk()
     for _ in range(2):

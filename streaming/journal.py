@@ -1,0 +1,173 @@
+"""The journal: what was published lately, in an SQLite file that outlives its publisher.
+
+Invariants: a message is in the file before any subscriber has it; the file belongs to one publisher
+at a time and is readable by its owner only; it holds at most `max_bytes` of messages, none older
+than `span_ns` (looked after every `TIDY_EVERY` messages). When it cannot be written (disk full)
+publishing goes on without it, that is told of once, and it is tried again every `RETRY_NS`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+
+from streaming.clock import NS_PER_S
+from streaming.errors import SinkError
+
+log = logging.getLogger(__name__)
+
+RETRY_NS = 10 * NS_PER_S
+TIDY_EVERY = 64  # messages
+Row = tuple[int, bytes, bytes]  # number, topic, payload
+
+_SCHEMA = """
+PRAGMA auto_vacuum = INCREMENTAL;
+PRAGMA locking_mode = EXCLUSIVE;
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+PRAGMA journal_size_limit = 4000000;
+CREATE TABLE IF NOT EXISTS message (
+    id INTEGER PRIMARY KEY, epoch INTEGER, stream TEXT, seq INTEGER, unix_ns INTEGER,
+    topic BLOB, payload BLOB
+);
+CREATE INDEX IF NOT EXISTS place ON message (epoch, stream, seq);
+"""
+
+
+class Journal:
+    """Keeps messages in `path`. Not for two threads at once."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        span_ns: int,
+        max_bytes: int,
+        unix_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._path = Path(path)
+        self._span_ns, self._max_bytes = span_ns, max_bytes
+        self._unix_ns = unix_ns
+        self._database = self._opened()
+        self._bytes = self._size()
+        self._added = 0
+        self._retry_ns: int | None = None
+        self._news: list[tuple[bool, str]] = []
+
+    def add(self, epoch: int, stream: str, seq: int, frames: tuple[bytes, bytes]) -> None:
+        """Keep one message, if that is possible now."""
+        now_ns = self._unix_ns()
+        if self._retry_ns is not None and now_ns < self._retry_ns:
+            return
+        row = (epoch, stream, seq, now_ns, *frames)
+        try:
+            with self._database:
+                self._database.execute(
+                    "INSERT INTO message (epoch, stream, seq, unix_ns, topic, payload)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    row,
+                )
+            self._bytes += len(frames[0]) + len(frames[1])
+            self._added += 1
+            if self._added % TIDY_EVERY == 0:
+                self._tidy(now_ns)
+        except sqlite3.Error as error:
+            self._degrade(error, now_ns)
+        else:
+            self._recover()
+
+    def between(
+        self, epoch: int, stream: str, first: int, last: int, most_bytes: int
+    ) -> tuple[list[Row], bool]:
+        """The first run of consecutive numbers within `first` to `last`, and whether more may
+        follow it. Stops at `most_bytes`."""
+        asked = (
+            "SELECT seq, topic, payload FROM message"
+            " WHERE epoch = ? AND stream = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+        )
+        rows: list[Row] = []
+        size = 0
+        with suppress(sqlite3.Error), closing(self._database.cursor()) as cursor:
+            for row in cursor.execute(asked, (epoch, stream, first, last)):
+                if rows and (row[0] != rows[-1][0] + 1 or size >= most_bytes):
+                    return rows, True
+                rows.append(row)
+                size += len(row[1]) + len(row[2])
+        return rows, False
+
+    def news(self) -> list[tuple[bool, str]]:
+        """Whether it works again or no longer does, and why; told once."""
+        told, self._news = self._news, []
+        return told
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with suppress(sqlite3.Error):
+            self._database.close()
+
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            return self._connected()
+        except sqlite3.OperationalError as error:
+            raise _cannot(self._path, str(error)) from None
+        except sqlite3.DatabaseError as error:
+            aside = self._path.with_name(f"{self._path.name}.damaged-{self._unix_ns()}")
+            log.warning("journal %s is damaged (%s); set aside as %s", self._path, error, aside)
+            self._path.rename(aside)
+            return self._connected()
+
+    def _connected(self) -> sqlite3.Connection:
+        try:  # readable by its owner only, from its first moment
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise _cannot(self._path, error.strerror or str(error)) from None
+        database = sqlite3.connect(self._path, timeout=1.0, check_same_thread=False)
+        try:
+            database.executescript(_SCHEMA)
+            (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise sqlite3.DatabaseError(found)
+        except sqlite3.Error:
+            database.close()
+            raise
+        return database
+
+    def _size(self) -> int:
+        asked = "SELECT COALESCE(SUM(LENGTH(topic) + LENGTH(payload)), 0) FROM message"
+        return int(self._database.execute(asked).fetchone()[0])
+
+    def _tidy(self, now_ns: int) -> None:
+        """Drop what is too old or too much, oldest first, and give the room back."""
+        last, gone = 0, 0
+        oldest = "SELECT id, unix_ns, LENGTH(topic) + LENGTH(payload) FROM message ORDER BY id"
+        with closing(self._database.cursor()) as cursor:
+            for row, unix_ns, size in cursor.execute(oldest):
+                if unix_ns >= now_ns - self._span_ns and self._bytes - gone <= self._max_bytes:
+                    break
+                last, gone = row, gone + size
+        if gone:
+            with self._database:
+                self._database.execute("DELETE FROM message WHERE id <= ?", (last,))
+            self._bytes -= gone
+            self._database.execute("PRAGMA incremental_vacuum").fetchall()
+
+    def _degrade(self, error: sqlite3.Error, now_ns: int) -> None:
+        if self._retry_ns is None:
+            why = f"journal {self._path}: {error}; messages are kept in memory only"
+            self._news.append((False, why))
+        self._retry_ns = now_ns + RETRY_NS
+
+    def _recover(self) -> None:
+        if self._retry_ns is not None:
+            self._retry_ns = None
+            self._news.append((True, f"journal {self._path}: written again"))
+
+
+def _cannot(path: Path, why: str) -> SinkError:
+    hint = "another program uses it" if "locked" in why else why
+    return SinkError(f"cannot keep a journal in {path}: {hint}; give another output.journal")
