@@ -19,6 +19,7 @@ import msgspec
 from actors.batching import HopBatcher, shifted
 from actors.messages import Assigned, Beginning, Cargo, Packets, StreamOpened
 from streaming.clock import NS_PER_MS, Clock
+from streaming.consent import require_consent
 from streaming.errors import AttuneError, UsageError
 from streaming.health import Health, HealthKind
 from streaming.packets import Modality, Packet, PacketBatch, Progress, VideoFrame
@@ -316,6 +317,7 @@ class Ingest:
 
 def open_sources(stream: StreamSettings, settings: AttuneSettings) -> list[Source]:
     """All sources of `stream`, or none and the first one's complaint."""
+    require_consent(stream)
     hop_ns = round(settings.windows.hop_ms * NS_PER_MS)
     sources: list[Source] = []
     try:

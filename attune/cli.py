@@ -44,6 +44,14 @@ Assignments = Annotated[
 ]
 
 
+Consent = Annotated[
+    bool,
+    typer.Option(
+        "--consent", help="Those before cameras, microphones and at addresses have agreed."
+    ),
+]
+
+
 def _version(show: bool) -> None:
     if show:
         from attune import __version__
@@ -100,6 +108,7 @@ def run(
             metavar="ADDRESS", help="Take commands of attune streams here, such as ipc:///PATH."
         ),
     ] = None,
+    consent: Consent = False,
     set_: Assignments = None,
 ) -> None:
     """Analyse streams until they end or Ctrl-C."""
@@ -115,6 +124,7 @@ def run(
         fast=fast,
         inline=inline,
         control=control,
+        consent=consent,
         assignments=set_ or [],
     )
     raise typer.Exit(run_pipeline(settings, asked_address=asked_address))
@@ -133,6 +143,7 @@ def record(
         ),
     ] = False,
     fast: Fast = False,
+    consent: Consent = False,
     set_: Assignments = None,
 ) -> None:
     """Analyse streams, in one process, and write the session down for attune replay."""
@@ -148,6 +159,7 @@ def record(
         output=None,
         fast=fast,
         inline=True,
+        consent=consent,
         assignments=set_ or [],
     )
     recorder = Recorder(file, keep_media=keep_media)
@@ -241,12 +253,15 @@ def streams_add(
     force: Annotated[
         bool, typer.Option("--force", help="Also where the machine is full already.")
     ] = False,
+    consent: Consent = False,
     keys: ControlKeys = None,
 ) -> None:
     """Have one more stream analysed, or those of a file."""
     from attune.streams import additions, ask_and_show
 
-    asked = additions(name=name, config=config, media=media, text=text, force=force)
+    asked = additions(
+        name=name, config=config, media=media, text=text, force=force, consent=consent
+    )
     ask_and_show(control, keys, asked)
 
 

@@ -63,6 +63,13 @@ def assign(tree: dict[str, Any], assignment: str) -> None:
         node[last] = value
 
 
+def agree(tree: dict[str, Any]) -> None:
+    """Set the consent of all streams of a configuration."""
+    for stream in tree.get("streams") or []:
+        if isinstance(stream, dict):
+            stream["consent"] = True
+
+
 def settings(tree: dict[str, Any], origin: str = "configuration") -> AttuneSettings:
     """Typed and checked settings of `tree`."""
     try:

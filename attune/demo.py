@@ -34,7 +34,8 @@ def run_demo(*, live: bool, inline: bool, publish: str | None) -> int:
     if inline:
         tree["pipeline"] = {"runtime": "inline"}
     if live:
-        tree["streams"] = [{"name": "demo", "sources": _devices()}]
+        # Who asks for it sits before it.
+        tree["streams"] = [{"name": "demo", "sources": _devices(), "consent": True}]
     settings = configuration.settings(tree, "demo.yaml")
     messages: list[Message] = []
     code = run_pipeline(settings, asked_address=publish is not None, on_message=messages.append)

@@ -18,6 +18,7 @@ from attune import config as configuration
 from attune.display import Display
 from attune.record import Recorder
 from attune.summary import show_summary
+from streaming.consent import require_consent
 from streaming.errors import SinkError, UsageError
 from streaming.events.engine import rules_of
 from streaming.results import Message
@@ -37,6 +38,7 @@ def from_options(
     fast: bool,
     inline: bool,
     control: str | None = None,
+    consent: bool = False,
     assignments: list[str],
 ) -> tuple[AttuneSettings, bool]:
     """The settings, and whether the address to publish on was asked for by name."""
@@ -50,6 +52,8 @@ def from_options(
         tree["streams"] = [{"name": stream or "main", "sources": sources}]
     elif stream is not None:
         tree["streams"] = _only(tree.get("streams") or [], stream)
+    if consent:
+        configuration.agree(tree)
     for section, key, value in (
         ("output", "publish", publish),
         ("output", "file", output),
@@ -157,6 +161,8 @@ def _require_work(settings: AttuneSettings) -> None:
         raise UsageError(f"two streams are called {twice.pop()!r}; every stream needs its own name")
     if settings.output.file == "-" and settings.pipeline.runtime != "inline":
         raise UsageError("--output - (standard output) works with --inline only; or give a file")
+    for stream in settings.streams:
+        require_consent(stream)
     rules_of(settings.events)
     how = settings.pipeline
     if settings.control.address and (how.runtime, how.pace) != ("ray", "realtime"):

@@ -67,7 +67,13 @@ def ask_and_show(address: str, keys: Path | None, requests: Sequence[Request]) -
 
 
 def additions(
-    *, name: str | None, config: Path | None, media: str | None, text: str | None, force: bool
+    *,
+    name: str | None,
+    config: Path | None,
+    media: str | None,
+    text: str | None,
+    force: bool,
+    consent: bool = False,
 ) -> list[Request]:
     """The requests that add what the options say. Paths are taken from the folder one stands in."""
     if (config is None) == (media is None and text is None):
@@ -77,6 +83,8 @@ def additions(
         sources = [{"kind": "media", "url": media}] if media is not None else []
         sources += [{"kind": "text", "path": text}] if text is not None else []
         tree = {"streams": [{"name": name or "main", "sources": sources}]}
+    if consent:
+        configuration.agree(tree)
     streams = configuration.settings(tree, str(config) if config else "streams add").streams
     if not streams:
         raise UsageError(f"{config}: expected streams, found none")

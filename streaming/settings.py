@@ -85,10 +85,12 @@ SourceSettings = (
 
 
 class StreamSettings(Settings, frozen=True, kw_only=True):
-    """One stream: a name and where its modalities come from."""
+    """One stream: a name and where its modalities come from. `consent`: those who are seen and
+    heard have agreed; without it no camera, microphone or network address is opened."""
 
     name: StreamName = "main"
     sources: Annotated[tuple[SourceSettings, ...], Meta(min_length=1)]
+    consent: bool = False
 
 
 class WindowSettings(Settings, frozen=True, kw_only=True):
