@@ -26,6 +26,7 @@ from streaming.packets import Modality, Packet, PacketBatch, Progress, VideoFram
 from streaming.settings import AttuneSettings, StreamSettings
 from streaming.sources.base import Item, Source, due_ns
 from streaming.sources.faces import FaceReducer
+from streaming.sources.lost import LostSource
 from streaming.sources.open import open_source
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,9 @@ class StreamReader:
         """When the stream's own time began; None before `run`."""
         if not self._origin_ns:
             return None
-        return Beginning(origin_ns=self._origin_ns, sources_ns=self._sources_ns)
+        return Beginning(
+            origin_ns=self._origin_ns, sources_ns=self._sources_ns, modalities=self.modalities
+        )
 
     def run(self, before: Beginning | None = None, *, anew: bool = False) -> None:
         """Read to the end or until `stop`; the stream is always ended properly.
@@ -125,7 +128,7 @@ class StreamReader:
         for own in heapq.merge(*(self._guarded(s) for s in sources), key=due_ns):
             item = shifted(own, self._sources_ns)
             due = due_ns(item)
-            if item.t_ns < self._begin_ns and not isinstance(item, Progress):
+            if item.t_ns < self._begin_ns and not _matters(item):
                 continue  # read before, or while nobody read
             while due > self._cut_ns + self._hop_ns:
                 self._cut_at(self._cut_ns + self._hop_ns)
@@ -257,8 +260,15 @@ class Ingest:
 
     def open(self, assigned: Assigned) -> None:
         """Open the sources of a stream, all or none. Raises the first one's complaint."""
+        self._take(assigned, open_sources(assigned.stream, self._settings))
+
+    def give_up(self, assigned: Assigned, why: str) -> None:
+        """Have a stream ended that was read before and cannot be opened again."""
+        modalities = assigned.beginning.modalities if assigned.beginning else ()
+        self._take(assigned, [LostSource(modalities, why)])
+
+    def _take(self, assigned: Assigned, sources: list[Source]) -> None:
         stream = assigned.stream
-        sources = open_sources(stream, self._settings)
         self._assigned[stream.name] = assigned
         self._readers[stream.name] = StreamReader(
             stream.name,
@@ -313,6 +323,12 @@ class Ingest:
         for thread in threads:
             thread.join(timeout_s)
         return not any(thread.is_alive() for thread in threads)
+
+
+def _matters(item: Item) -> bool:
+    """Whether an item counts although its time was over before reading began."""
+    lost = isinstance(item, Health) and item.kind is HealthKind.SOURCE_LOST
+    return lost or isinstance(item, Progress)
 
 
 def open_sources(stream: StreamSettings, settings: AttuneSettings) -> list[Source]:

@@ -45,6 +45,7 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
 
     origin_ns: int
     sources_ns: int = 0
+    modalities: tuple[Modality, ...] = ()
 
 
 class Assigned(msgspec.Struct, frozen=True, kw_only=True):

@@ -101,15 +101,21 @@ class IngestNode(Node):
         self._ingest: Ingest | None = None
 
     def ready(self) -> tuple[str, int] | None:
-        """Open the sources; None, or what is wrong with them and the exit code."""
+        """Open the sources; None, or what is wrong with them and the exit code.
+
+        A stream that was read before, by a process that is lost, fails alone.
+        """
         from actors.ingest import Ingest
 
         self._ingest = Ingest((), self._settings, self._clock, self._mailbox.put)
-        complaints = (self.open(assigned) for assigned in self._streams)
-        complaint = next(filter(None, complaints), None)
-        if complaint is not None:
-            self._ingest.close()
-        return complaint
+        for assigned in self._streams:
+            complaint = self.open(assigned)
+            if complaint is not None and assigned.beginning is None:
+                self._ingest.close()
+                return complaint
+            if complaint is not None:  # it was read before: it fails alone
+                self._ingest.give_up(assigned, complaint[0])
+        return None
 
     def open(self, assigned: Assigned) -> tuple[str, int] | None:
         """Open the sources of a stream; None, or what is wrong with them and the exit code."""

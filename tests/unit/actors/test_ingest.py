@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from actors.ingest import StreamReader, open_sources, phase_ns
-from actors.messages import Cargo, Packets, StreamOpened
+from actors.ingest import Ingest, StreamReader, open_sources, phase_ns
+from actors.messages import Assigned, Beginning, Cargo, Packets, StreamOpened
+from actors.nodes import IngestNode
 from streaming.clock import NS_PER_MS, HandClock
 from streaming.errors import SourceError, UsageError
 from streaming.health import HealthKind
@@ -170,3 +173,54 @@ def test_a_modality_from_two_sources_is_refused() -> None:
     stream = StreamSettings(name="s", sources=(card, card))
     with pytest.raises(UsageError, match="comes from two sources"):
         open_sources(stream, AttuneSettings(streams=(stream,)))
+
+
+def test_a_stream_that_cannot_be_opened_again_ends_alone_and_says_why(tmp_path: Path) -> None:
+    # stream   was read from 0 s | its process was lost | its file is gone: ends at 3.5 s
+    clock = HandClock(3200 * MS)
+    lost = Assigned(
+        stream=StreamSettings(name="gone", sources=(MediaSettings(url=f"{tmp_path}/no.mp4"),)),
+        beginning=Beginning(origin_ns=1, modalities=(Modality.VIDEO, Modality.AUDIO)),
+    )
+    good = Assigned(
+        stream=StreamSettings(name="s", sources=(SyntheticSettings(duration_s=1),)),
+        beginning=Beginning(origin_ns=1, modalities=tuple(Modality)),
+    )
+    settings = AttuneSettings(pipeline=PipelineSettings(pace="realtime"))
+    node = IngestNode(settings, [lost, good], "ipc://unused")
+    assert node.ready() is None
+    sent: list[Cargo] = []
+    ingest = Ingest((), settings, clock, lambda cargo: not sent.append(cargo))
+    ingest.give_up(lost, "no.mp4: no such file")
+    ingest.start()
+    ingest.join(10)
+    batches = [c.batch for c in sent if isinstance(c, Packets)]
+    assert {b.modality for b in batches if b.ended} == {Modality.VIDEO, Modality.AUDIO}
+    (health,) = {h for b in batches for h in b.health}
+    assert (health.kind, health.detail) == (HealthKind.SOURCE_LOST, "no.mp4: no such file")
+
+
+def test_a_stream_that_cannot_be_opened_at_first_is_a_complaint(tmp_path: Path) -> None:
+    stream = StreamSettings(name="gone", sources=(MediaSettings(url=f"{tmp_path}/no.mp4"),))
+    node = IngestNode(AttuneSettings(), [Assigned(stream=stream)], "ipc://unused")
+    said = node.ready()
+    assert said is not None
+    assert "no such file" in said[0]
+
+
+def test_a_resumed_stream_is_read_from_now_on_and_a_new_one_from_its_start() -> None:
+    # file     0 ... 10 s, a word each second; the stream's time began at 0, it is now 4.2 s
+    words = [word(i, 1000 * i) for i in range(10)]
+
+    def first_words(*, anew: bool) -> list[int]:
+        clock, sent = HandClock(4200 * MS), []
+        source = ScriptedSource((Modality.TEXT,), [*words, ended(Modality.TEXT, 10_000)])
+        reader = StreamReader("s", [source], AttuneSettings(), clock, lambda c: not sent.append(c))
+        reader.run(Beginning(origin_ns=0), anew=anew)
+        assert isinstance(sent[0], StreamOpened)
+        assert sent[0].begin_ns == 4500 * MS
+        batches = [c.batch for c in sent if isinstance(c, Packets)]
+        return [int(t) // MS for b in batches for t in b.header[:, T_NS]][:2]
+
+    assert first_words(anew=False) == [5000, 6000]
+    assert first_words(anew=True) == [4500, 5500]
