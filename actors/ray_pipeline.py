@@ -111,7 +111,7 @@ class RayPipeline:
             streams=totals,
             failures=failures,
             wall_s=(self._clock.now_ns() - started_ns) / NS_PER_S,
-            cpu_s={name: cpu_after[name] - cpu_before.get(name, 0.0) for name in cpu_after},
+            cpu_s={name: _since(cpu_before.get(name, 0.0), cpu_after[name]) for name in cpu_after},
             interrupted=stop.is_set(),
         )
 
@@ -300,6 +300,11 @@ class RayPipeline:
 
     def _address(self, name: str) -> str:
         return f"ipc://{self._folder}/{name}"
+
+
+def _since(before_s: float, after_s: float) -> float:
+    """CPU time between two readings; of a process that took another's place, all of its own."""
+    return after_s - before_s if after_s >= before_s else after_s
 
 
 def _actor(node: type, *arguments: Any, gpus: float = 0) -> Any:
