@@ -109,6 +109,9 @@ def run(
         ),
     ] = None,
     consent: Consent = False,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Say all as JSON lines on standard error.")
+    ] = False,
     set_: Assignments = None,
 ) -> None:
     """Analyse streams until they end or Ctrl-C."""
@@ -127,7 +130,7 @@ def run(
         consent=consent,
         assignments=set_ or [],
     )
-    raise typer.Exit(run_pipeline(settings, asked_address=asked_address))
+    raise typer.Exit(run_pipeline(settings, asked_address=asked_address, as_log=log_json))
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -16,8 +17,10 @@ from rich.console import Console
 from actors.report import Report
 from attune import config as configuration
 from attune.display import Display
+from attune.log import JsonLog
 from attune.record import Recorder
 from attune.summary import show_summary
+from streaming.clock import NS_PER_MS
 from streaming.consent import require_consent
 from streaming.errors import SinkError, UsageError
 from streaming.events.engine import rules_of
@@ -77,12 +80,16 @@ def run_pipeline(
     asked_address: bool = True,
     on_message: OnMessage | None = None,
     recorder: Recorder | None = None,
+    as_log: bool = False,
 ) -> int:
     """Run `settings` to the end; the exit code. Messages also go to `on_message`.
 
-    `recorder` writes the session down; that works in one process only (runtime inline).
+    `recorder` writes the session down; that works in one process only (runtime inline). `as_log`:
+    JSON lines on standard error in the place of all that is said to people there.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=as_log)
+    log = JsonLog(sys.stderr, round(settings.windows.hop_ms * NS_PER_MS)) if as_log else None
+    on_message = log or on_message
     settings = _with_free_address(settings, asked_address, console)
     signals = Signals()
     signals.take()
@@ -93,6 +100,8 @@ def run_pipeline(
         report = _run_on_ray(settings, display, signals)
     show_summary(console, report, settings)
     for failure in report.failures:
+        if log is not None:
+            log.failure(failure)
         console.print(f"attune: {failure}", markup=False, highlight=False, soft_wrap=True)
     return 1 if report.failures else signals.exit_code
 
