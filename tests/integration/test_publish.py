@@ -197,7 +197,8 @@ def test_a_filter_is_exact_and_a_restart_is_told(address):
         told += collect(subscription, 1)
         again.close()
     notices = [item for item in told if not isinstance(item, Delivery)]
-    assert notices == [NewEpoch(epoch=again.epoch, previous=publisher.epoch)]
+    heard = {"cam": 2}
+    assert notices == [NewEpoch(epoch=again.epoch, previous=publisher.epoch, heard=heard)]
 
 
 def test_bytes_that_are_no_message_are_handed_over_as_such(address):
