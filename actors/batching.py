@@ -22,6 +22,7 @@ class HopBatcher:
         self._packets: dict[Modality, list[Packet]] = {m: [] for m in modalities}
         self._health: list[Health] = []
         self._ended: dict[Modality, int] = {}
+        self._promised: dict[Modality, int] = {}
         self._open = set(self._packets)
 
     @property
@@ -38,8 +39,9 @@ class HopBatcher:
                 self._health.append(item)
             case Progress(ended=True):
                 self._ended[item.modality] = item.t_ns
-            case _:
-                pass
+            case Progress():
+                promised_ns = self._promised.get(item.modality, 0)
+                self._promised[item.modality] = max(item.t_ns, promised_ns)
 
     def end(self, modality: Modality, t_ns: int) -> None:
         """`modality` is over, unless it already was."""
@@ -50,10 +52,13 @@ class HopBatcher:
         return self._batch(modality, progress_ns)
 
     def cut(self, progress_ns: int, unpromised: Iterable[Modality] = ()) -> list[PacketBatch]:
-        """One batch for each modality still open, promising `progress_ns` where that is safe."""
+        """One batch for each modality still open, promising `progress_ns` where that is safe, and
+        for the `unpromised` what their sources promise."""
         silent = set(unpromised)
         return [
-            self._batch(modality, 0 if modality in silent else progress_ns)
+            self._batch(
+                modality, self._promised.get(modality, 0) if modality in silent else progress_ns
+            )
             for modality in self._packets
             if modality in self._open
         ]

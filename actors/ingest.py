@@ -138,7 +138,7 @@ class StreamReader:
 
     def _read_live(self, source: Source) -> None:
         for item in self._guarded(source):
-            self._admit(shifted(item, -self._origin_ns), live=True)
+            self._admit(shifted(item, -self._origin_ns), live=True, ordered=source.ordered)
 
     def _guarded(self, source: Source) -> Iterator[Item]:
         """`source.items()`, whose failure ends only its own modalities."""
@@ -163,7 +163,7 @@ class StreamReader:
             if modality not in ended:
                 yield Progress(stream=self._name, modality=modality, t_ns=last_ns, ended=True)
 
-    def _admit(self, item: Item, *, live: bool = False) -> None:
+    def _admit(self, item: Item, *, live: bool = False, ordered: bool = True) -> None:
         now_ns = self._clock.now_ns()
         if isinstance(item, Packet):
             late_ns = now_ns - self._origin_ns - due_ns(item)
@@ -174,7 +174,8 @@ class StreamReader:
                 item = self._reducer.observe(item)
             item = msgspec.structs.replace(item, received_ns=now_ns)
         with self._lock:
-            if live and isinstance(item, Packet) and item.modality is Modality.TEXT:
+            words = isinstance(item, Packet) and item.modality is Modality.TEXT
+            if live and words and ordered:  # for these, up to the last cut was promised
                 item = shifted(item, max(self._cut_ns - item.t_ns, 0))
             self._batcher.add(item)
             if live and isinstance(item, Packet) and item.modality is not Modality.TEXT:

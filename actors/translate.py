@@ -51,6 +51,7 @@ def window_ready(
     window: Window, hop_ns: int, *, closed_at_ns: int, origin_ns: int, paced: bool
 ) -> WindowReady:
     """What the model needs of `window`: its new hops, and the receipts of all of it."""
+    window = _without_guesses(window)
     video, audio, text = (window.view(m) for m in Modality)
     sound = _samples(audio, window.start_ns, window.end_ns)
     new = _sample_count(window.new_from_ns - window.start_ns)
@@ -230,6 +231,26 @@ def _loudness(samples: Float32Array, real: npt.NDArray[np.bool_], start_ns: int)
         start_ns=start_ns,
         step_ns=LOUDNESS_STEP_NS,
         dbfs=tuple(level_dbfs(samples[f]) if real[f].mean() > 0.5 else None for f in frames),
+    )
+
+
+def _without_guesses(window: Window) -> Window:
+    """`window` less the words that others will replace, so that none counts twice."""
+    views = tuple(_settled_words(v) if v.modality is Modality.TEXT else v for v in window.views)
+    return msgspec.structs.replace(window, views=views)
+
+
+def _settled_words(view: View) -> View:
+    rows = [i for i, m in enumerate(view.payloads) if isinstance(m, TextMessage) and m.is_final]
+    if len(rows) == len(view.payloads):
+        return view
+    silent = ViewState.EMPTY if view.coverage > 0 else ViewState.ABSENT
+    return msgspec.structs.replace(
+        view,
+        header=view.header[rows],
+        payloads=tuple(view.payloads[i] for i in rows),
+        new_from=sum(i < view.new_from for i in rows),
+        state=view.state if rows else silent,
     )
 
 

@@ -18,10 +18,10 @@ from typing import Literal
 import msgspec
 import zmq
 
-from attune.mending import Mender, use_keys
+from attune.mending import Mender
 from streaming.errors import UsageError, WireError
 from streaming.holes import Hole, HoleDetector, NewEpoch
-from streaming.keys import read_client_keys
+from streaming.keys import read_client_keys, use_keys
 from streaming.results import Heartbeat, Message
 from streaming.wire import HEARTBEAT_TOPIC, decode
 

@@ -17,6 +17,7 @@ import yaml
 from streaming.errors import UsageError
 from streaming.settings import AttuneSettings, EncoderSettings, MediaSettings, TextSettings
 
+TAIL = "tail:"
 _UNKNOWN = re.compile(r"contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<path>[^`]*)`)?")
 
 _INVALID = re.compile(r"^Invalid (enum )?value .* - at `\$\.?(?P<path>[^`]*)`")
@@ -195,9 +196,18 @@ def _absolute_encoder(encoder: EncoderSettings | None) -> EncoderSettings | None
 def _absolute_source(source: Any) -> Any:
     if isinstance(source, MediaSettings) and "://" not in source.url:
         return msgspec.structs.replace(source, url=str(Path(source.url).absolute()))
-    if isinstance(source, TextSettings) and source.path != "-":
-        return msgspec.structs.replace(source, path=str(Path(source.path).absolute()))
-    return source
+    return _absolute_text(source) if isinstance(source, TextSettings) else source
+
+
+def _absolute_text(source: TextSettings) -> TextSettings:
+    """Files made absolute; `tail:PATH` is a file that is followed."""
+    keys = str(Path(source.keys).absolute()) if source.keys else ""
+    path, follow = source.path, source.follow
+    if path.startswith(TAIL):
+        path, follow = path.removeprefix(TAIL), True
+    if path != "-" and not source.is_address:
+        path = str(Path(path).absolute())
+    return msgspec.structs.replace(source, path=path, follow=follow, keys=keys)
 
 
 def _one_line(error: Exception) -> str:

@@ -32,6 +32,7 @@ from streaming.settings import (
     TextSettings,
 )
 from streaming.sinks.zeromq import BoundSocket
+from streaming.sources.text_address import parse_address
 
 ANSWER_S = 5.0
 Device = tuple[str, int, str, str]
@@ -173,6 +174,8 @@ def files(settings: AttuneSettings) -> Iterator[Finding]:
             name = f"stream {stream.name}"
             if isinstance(source, MediaSettings) and "://" in source.url:
                 yield host(name, urlsplit(source.url).hostname or "")
+            elif isinstance(source, TextSettings) and (source.is_address or source.follow):
+                yield _live_words(name, source)
             elif isinstance(source, MediaSettings | TextSettings):
                 path = source.url if isinstance(source, MediaSettings) else source.path
                 yield _file(name, path)
@@ -183,6 +186,21 @@ def files(settings: AttuneSettings) -> Iterator[Finding]:
         else:
             found, remedy = f"{folder} is no folder", "create it, or give another path"
             yield Finding(check="output.file", state=State.FAIL, found=found, remedy=remedy)
+
+
+def _live_words(name: str, source: TextSettings) -> Finding:
+    """Whether an address of words is in order, or the folder of a file that is followed there."""
+    if source.is_address:
+        try:
+            address = parse_address(source)
+        except AttuneError as error:
+            found, _, remedy = str(error).rpartition("; ")
+            return Finding(check=name, state=State.FAIL, found=found, remedy=remedy)
+        return Finding(check=name, state=State.OK, found=f"{address.name} is in order; not called")
+    if Path(source.path).parent.is_dir():
+        return Finding(check=name, state=State.OK, found=f"{source.path} will be followed")
+    found, remedy = f"{source.path}: its folder is not there", "check the path"
+    return Finding(check=name, state=State.FAIL, found=found, remedy=remedy)
 
 
 def host(name: str, wanted: str) -> Finding:

@@ -13,7 +13,7 @@ import msgspec
 import zmq
 
 from streaming.holes import Hole
-from streaming.keys import ClientKeys
+from streaming.keys import ClientKeys, use_keys
 from streaming.replay import Frames, LatestReply, LatestRequest, ReplayReply, ReplayRequest, Reply
 
 PATIENCE_S = 2.0
@@ -21,14 +21,6 @@ BEYOND = 2**53  # more than any number there is
 
 _ENCODER = msgspec.json.Encoder()
 _REPLY: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
-
-
-def use_keys(socket: zmq.Socket[bytes], keys: ClientKeys | None) -> None:
-    """Have a socket that will connect prove who it is, and talk to that publisher only."""
-    if keys is not None:
-        socket.curve_publickey = keys.pair.public
-        socket.curve_secretkey = keys.pair.secret
-        socket.curve_serverkey = keys.server
 
 
 class Mender:

@@ -15,7 +15,6 @@ from rich.table import Table
 
 from attune import config as configuration
 from attune.client import require_address
-from attune.mending import use_keys
 from streaming.control import (
     AddRequest,
     Done,
@@ -26,7 +25,7 @@ from streaming.control import (
     encode,
 )
 from streaming.errors import PipelineError, UsageError
-from streaming.keys import read_client_keys
+from streaming.keys import read_client_keys, use_keys
 
 PATIENCE_S = 30.0  # a camera may take seconds to open, and a window to be published
 

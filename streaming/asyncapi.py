@@ -1,8 +1,9 @@
 """The AsyncAPI 3.0 document of everything that goes over a socket, made from the types themselves.
 
 https://www.asyncapi.com/docs/reference/specification/v3.0.0
-Three servers: the publisher (PUB), its replay port and the control port (ROUTER). Invariant: what
-Attune sends always has every field of its schema; what it takes may leave out those with defaults.
+Four servers: the publisher (PUB), its replay port and the control port (ROUTER), and where words
+come from. Invariant: what Attune sends always has every field of its schema; what it takes may
+leave out those with defaults.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 
 from streaming import control, replay
 from streaming.results import SCHEMA, Event, Health, Heartbeat, Result
+from streaming.sources.text_message import LiveText
 
 PUBLISHED = (Result, Event, Health, Heartbeat)
 REPLAY_ASKED = (replay.ReplayRequest, replay.LatestRequest)
@@ -25,6 +27,7 @@ CONTROL_ASKED = (
     control.RemoveRequest,
 )
 CONTROL_SAID = (control.Done, control.Refused)
+WORDS = (LiveText,)
 _STREAM = {"stream": {"description": "name of the stream: 1 to 64 letters, digits, _ . -"}}
 _KIND = {"kind": {"description": "kind of the event, as docs/events.md lists them"}}
 
@@ -43,6 +46,7 @@ def document(version: str) -> dict[str, Any]:
             "publisher": _server("127.0.0.1:7100", "PUB socket; output.publish"),
             "replay": _server("127.0.0.1:7101", "ROUTER socket; heartbeats say where"),
             "control": _server("attune-control", "ROUTER socket, ipc or CURVE; control.address"),
+            "words": _server("127.0.0.1:7200", "PULL or SUB socket, or WebSocket; docs/sources.md"),
         },
         "channels": _channels(),
         "operations": _operations(),
@@ -62,6 +66,7 @@ def _channels() -> dict[str, Any]:
         "heartbeat": _channel("publisher", "heartbeat", (Heartbeat,), {}),
         "replay": _channel("replay", None, (*REPLAY_ASKED, *REPLAY_SAID), {}),
         "control": _channel("control", None, (*CONTROL_ASKED, *CONTROL_SAID), {}),
+        "words": _channel("words", None, WORDS, {}),
     }
 
 
@@ -89,7 +94,8 @@ def _operations() -> dict[str, Any]:
         "answerReplay": _answer("replay", REPLAY_ASKED, REPLAY_SAID),
         "answerControl": _answer("control", CONTROL_ASKED, CONTROL_SAID),
     }
-    return sent | answers
+    taken = {"takeWords": {"action": "receive", "channel": {"$ref": "#/channels/words"}}}
+    return sent | answers | taken
 
 
 def _answer(channel: str, asked: tuple[type, ...], said: tuple[type, ...]) -> dict[str, Any]:
@@ -106,7 +112,7 @@ def _answer(channel: str, asked: tuple[type, ...], said: tuple[type, ...]) -> di
 
 
 def _messages() -> dict[str, Any]:
-    kinds = (*PUBLISHED, *REPLAY_ASKED, *REPLAY_SAID, *CONTROL_ASKED, *CONTROL_SAID)
+    kinds = (*PUBLISHED, *REPLAY_ASKED, *REPLAY_SAID, *CONTROL_ASKED, *CONTROL_SAID, *WORDS)
     return {
         kind.__name__: {
             "summary": _first_line(kind),
@@ -126,7 +132,7 @@ def _schemas() -> dict[str, Any]:
     for kind in said:
         properties = sent[kind.__name__]["properties"]
         properties["schema"] = {"const": SCHEMA}
-    asked = (*REPLAY_ASKED, *CONTROL_ASKED)
+    asked = (*REPLAY_ASKED, *CONTROL_ASKED, *WORDS)
     _, taken = msgspec.json.schema_components(asked, ref_template=template)
     return {name: _plain(schema) for name, schema in (taken | sent).items()}
 

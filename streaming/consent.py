@@ -1,7 +1,7 @@
 """Consent: nobody is looked at or listened to live without somebody saying that they agreed.
 
-Files, words and generated scenes need none here: who has a recording answers for it. Invariant: no
-live source of people is opened without `consent: true` on its stream.
+Files, typed words and generated scenes need none here: who has a recording answers for it.
+Invariant: no live source of people is opened without `consent: true` on its stream.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from streaming.settings import (
     MicrophoneSettings,
     SourceSettings,
     StreamSettings,
+    TextSettings,
 )
 
 
@@ -38,5 +39,7 @@ def _live(source: SourceSettings) -> str:
             return "a device"
         case MediaSettings(url=url) if "://" in url and not url.lower().startswith("file://"):
             return "an address on a network"
+        case TextSettings(is_address=True):
+            return "an address of words"
         case _:
             return ""

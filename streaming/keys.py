@@ -14,6 +14,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+import zmq
 import zmq.auth
 
 from streaming.errors import UsageError
@@ -65,6 +66,14 @@ class AllowList:
             known = False
         self.refused += not known
         return known
+
+
+def use_keys(socket: zmq.Socket[bytes], keys: ClientKeys | None) -> None:
+    """Have a socket that will connect prove who it is, and talk to that publisher only."""
+    if keys is not None:
+        socket.curve_publickey = keys.pair.public
+        socket.curve_secretkey = keys.pair.secret
+        socket.curve_serverkey = keys.server
 
 
 def make_server_keys(folder: Path) -> None:

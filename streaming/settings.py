@@ -36,12 +36,24 @@ class MediaSettings(Settings, frozen=True, kw_only=True, tag="media", tag_field=
 
 class TextSettings(Settings, frozen=True, kw_only=True, tag="text", tag_field="kind"):
     """Words: SRT, WebVTT or JSON lines by file extension; `-` is standard input. `follow`: lines
-    that are appended to the file from now on, plain or JSON, dated when they come."""
+    that are appended to the file from now on, plain or JSON, dated when they come.
+
+    Or an address, see docs/sources.md. `keys`: folder with CURVE keys; `late_ms`: how long after
+    they were said words may come (0: they are dated when they come); `max_per_s`: messages.
+    """
 
     path: str
     follow: bool = False
     language: str = ""
     speaker: str = ""
+    keys: str = ""
+    late_ms: Annotated[float, Meta(ge=0, le=60_000)] = 0.0
+    max_per_s: Annotated[float, Meta(gt=0, le=10_000)] = 50.0
+
+    @property
+    def is_address(self) -> bool:
+        """Whether the words come from an address, not from a file."""
+        return "://" in self.path
 
 
 class SyntheticSettings(Settings, frozen=True, kw_only=True, tag="synthetic", tag_field="kind"):

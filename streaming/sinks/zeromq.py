@@ -138,14 +138,15 @@ def require_bindable(address: str, *, encrypted: bool = False, use: str = "publi
             f"cannot {use} {address!r}: expected an address like tcp://127.0.0.1:7100"
             " or ipc:///tmp/attune"
         )
-    if not encrypted and not _is_loopback(tcp["host"].strip("[]")):
+    if not encrypted and not is_loopback(tcp["host"].strip("[]")):
         raise SinkError(
             f"cannot {use} {address} without keys: other hosts can reach it. Make keys with"
             " attune keys server DIR and give output.keys=DIR, or bind tcp://127.0.0.1:7100"
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether `host` can be nothing but this machine."""
     if host == "localhost":
         return True
     try:

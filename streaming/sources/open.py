@@ -26,6 +26,10 @@ def open_source(
             from streaming.sources.media import MediaSource
 
             return MediaSource(settings, stream=stream, vision=vision, hop_ns=hop_ns)
+        case TextSettings(is_address=True):
+            from streaming.sources.text_feed import TextFeed
+
+            return TextFeed(settings, stream=stream)
         case TextSettings():
             from streaming.sources.text import TextSource
 

@@ -14,8 +14,9 @@ from streaming.clock import NS_PER_S, HandClock
 from streaming.errors import PortLostError
 from streaming.sources.frame_port import Shot
 from streaming.sources.sound_port import SoundBlock
+from streaming.sources.text_port import Arrival
 
-A = TypeVar("A", SoundBlock, Shot)
+A = TypeVar("A", SoundBlock, Shot, Arrival)
 
 
 class _Script(Generic[A]):
@@ -79,4 +80,12 @@ class ScriptedFrames(_Script[Shot]):
 
     def read(self, timeout_s: float, from_ns: int) -> Shot | None:
         """What the script says next, whatever `from_ns`."""
+        return self._next(timeout_s)
+
+
+class ScriptedWords(_Script[Arrival]):
+    """A socket on which words come."""
+
+    def read(self, timeout_s: float) -> Arrival | None:
+        """What the script says next."""
         return self._next(timeout_s)

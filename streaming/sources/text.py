@@ -47,6 +47,7 @@ class TextSource:
         clock: Clock | None = None,
         fd: int | None = None,
     ) -> None:
+        _require_no_address_settings(settings)
         self._settings = settings
         self._stream = stream
         self._clock = clock or SystemClock()
@@ -175,6 +176,14 @@ class TextSource:
 
     def _ended(self, t_ns: int) -> Progress:
         return Progress(stream=self._stream, modality=Modality.TEXT, t_ns=t_ns, ended=True)
+
+
+def _require_no_address_settings(settings: TextSettings) -> None:
+    if settings.keys or settings.late_ms:
+        raise SourceError(
+            f"{settings.path}: keys and late_ms are for addresses, such as zmq+sub://...; expected "
+            "neither for a file or standard input. Leave them out."
+        )
 
 
 def _open_input(settings: TextSettings, fd: int | None) -> TextInput:

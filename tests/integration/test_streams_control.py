@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import zmq
 
-from attune.mending import use_keys
 from attune.streams import ask
 from streaming.control import (
     REQUEST_BYTES,
@@ -35,6 +34,7 @@ from streaming.keys import (
     make_server_keys,
     read_client_keys,
     read_server_keys,
+    use_keys,
 )
 from streaming.settings import MediaSettings, StreamSettings, SyntheticSettings
 from tests.integration.conftest import ANY_PORT, messages, start

@@ -16,6 +16,7 @@ from streaming.asyncapi import document
 from streaming.health import Health, HealthKind
 from streaming.replay import Ring
 from streaming.settings import CameraSettings, MediaSettings, StreamSettings, TextSettings
+from streaming.sources.text_message import LiveText, read_message
 from streaming.wire import Sequencer, encode
 from tests.unit.test_wire import MESSAGES
 
@@ -62,6 +63,19 @@ def test_what_is_published_fits_its_channel():
         assert len(address.split("/")) == len(topic.split(b"/"))
         spoilt = {k: v for k, v in json.loads(payload).items() if k != "seq"}
         assert not fits(kind, json.dumps(spoilt).encode())
+
+
+def test_words_that_are_taken_fit_and_what_is_refused_does_not():
+    for good in (
+        b'{"text":"hello"}',
+        b'{"text":"a","start":"2026-05-03T10:00:00.5+02:00","end":"2026-05-03T08:00:01Z"}',
+        b'{"text":"a","start_ns":5,"end_ns":7,"speaker":"Eve","language":"en","is_final":false}',
+    ):
+        assert isinstance(read_message(good), LiveText)
+        assert fits("LiveText", good)
+    for bad in (b'{"text":""}', b'{"start_ns":1}', b'{"text":"a","start_ns":-1}', b'["a"]'):
+        assert isinstance(read_message(bad), str)
+        assert not fits("LiveText", bad)
 
 
 def test_what_is_asked_of_the_replay_port_and_what_it_says_fits():

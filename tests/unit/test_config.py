@@ -118,3 +118,18 @@ def test_options_win_over_the_file_and_set_wins_over_options(tmp_path: Path) -> 
 def test_options_that_cannot_be_are_refused(options: dict, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         from_options(**{**NO_OPTIONS, **options})
+
+
+def test_words_are_taken_from_files_that_grow_and_from_addresses(monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    sources = [
+        {"kind": "text", "path": "tail:chat.txt"},
+        {"kind": "text", "path": "zmq+sub://127.0.0.1:7200/chat", "keys": "keys/bot"},
+        {"kind": "text", "path": "-"},
+    ]
+    (stream,) = config.settings({"streams": [{"sources": sources}]}).streams
+    tail, address, typed = stream.sources
+    assert (tail.path, tail.follow) == (str(tmp_path / "chat.txt"), True)
+    assert (address.path, address.follow) == ("zmq+sub://127.0.0.1:7200/chat", False)
+    assert address.keys == str(tmp_path / "keys" / "bot")
+    assert (typed.path, typed.follow, typed.keys) == ("-", False, "")

@@ -36,6 +36,7 @@ def stream(source: SourceSettings, *, consent: bool = False) -> StreamSettings:
         (MediaSettings(url="/dev/video0"), "a device"),
         (MediaSettings(url="rtsp://[user"), "an address on a network"),
         (MediaSettings(url="rtsp://user:secret@door.lan/1"), "an address on a network"),
+        (TextSettings(path="wss://user:secret@chat.lan/1"), "an address of words"),
     ],
 )
 def test_a_live_source_needs_consent_wherever_it_is_opened(source: SourceSettings, what: str):
@@ -51,6 +52,7 @@ def test_a_live_source_needs_consent_wherever_it_is_opened(source: SourceSetting
         MediaSettings(url="call.mp4"),
         MediaSettings(url="file:///call.mp4"),
         TextSettings(path="-"),
+        TextSettings(path="chat.txt", follow=True),
         SyntheticSettings(),
     ],
 )

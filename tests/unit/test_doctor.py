@@ -92,3 +92,19 @@ def test_the_command_says_in_json_what_fails(tmp_path: Path, capsys):
     assert left.value.code == 1
     assert findings["publish"] == "fail"
     assert findings["libraries"] == findings["weights"] == "ok"
+
+
+def test_live_words_are_looked_at_without_a_call(tmp_path: Path):
+    (tmp_path / "there").mkdir()
+    paths = [
+        f"tail:{tmp_path}/there/chat.txt",
+        f"tail:{tmp_path}/gone/chat.txt",
+        "ws://127.0.0.1:1/?token=secret",
+        "ws://chat.example/?token=secret",
+    ]
+    found = list(
+        files(settings(streams=[{"sources": [{"kind": "text", "path": p}]} for p in paths]))
+    )
+    assert [f.state for f in found] == ["ok", "fail", "ok", "fail"]
+    assert found[3].remedy == "use wss://"
+    assert not [f for f in found if "secret" in f.found + f.remedy]

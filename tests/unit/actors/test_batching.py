@@ -49,3 +49,14 @@ def test_health_leaves_with_the_next_batch_exactly_once() -> None:
     batcher.add(Health(stream="s", kind=HealthKind.GAP, t_ns=3))
     batches = [*batcher.cut(500), *batcher.cut(1000)]
     assert [h.kind for b in batches for h in b.health] == [HealthKind.GAP]
+
+
+def test_a_modality_that_is_not_promised_for_has_its_sources_own_promise() -> None:
+    batcher = HopBatcher("s", [Modality.TEXT, Modality.AUDIO])
+    promises = []
+    for t_ns in (None, 200, 100, -5):  # a promise never runs backwards
+        if t_ns is not None:
+            batcher.add(Progress(stream="s", modality=Modality.TEXT, t_ns=t_ns))
+        promises.append([b.progress_ns for b in batcher.cut(500, {Modality.TEXT})])
+    assert promises == [[0, 500], [200, 500], [200, 500], [200, 500]]
+    assert [b.progress_ns for b in batcher.cut(500)] == [500, 500]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,7 @@ from streaming.settings import (
     StreamSettings,
     SyntheticSettings,
 )
+from streaming.sources.base import Item
 from streaming.sources.scripted import ScriptedSource
 
 MS = NS_PER_MS
@@ -224,3 +227,38 @@ def test_a_resumed_stream_is_read_from_now_on_and_a_new_one_from_its_start() -> 
 
     assert first_words(anew=False) == [5000, 6000]
     assert first_words(anew=True) == [4500, 5500]
+
+
+class Behind(ScriptedSource):
+    """A live source whose words come three hops after they were said."""
+
+    def __init__(self, clock: HandClock, *, ordered: bool) -> None:
+        script = [
+            word(0, 100),
+            Progress(stream="s", modality=Modality.TEXT, t_ns=400 * MS),
+            ended(Modality.TEXT, 1600),
+        ]
+        super().__init__((Modality.TEXT,), script, live=True, ordered=ordered)
+        self._clock = clock
+
+    def items(self) -> Iterator[Item]:
+        for item in super().items():
+            until_ns = self._clock.now_ns() + 1500 * MS
+            while self._clock.now_ns() < until_ns:
+                time.sleep(0)
+            yield item
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_live_words_keep_their_time_where_the_source_promises_for_itself(ordered: bool) -> None:
+    # said 0.1      came 1.5, cut up to there already
+    clock = HandClock(1)
+    batches = read(Behind(clock, ordered=ordered), clock=clock)[Modality.TEXT]
+    (t_ns,) = [int(row[T_NS]) for b in batches for row in b.header]
+    before_end = [b.progress_ns for b in batches if not b.ended]
+    if ordered:
+        assert t_ns >= 1500 * MS
+        assert max(before_end) > 400 * MS
+    else:
+        assert t_ns == 100 * MS - 1  # the stream began at 1 ns
+        assert max(before_end) == 400 * MS - 1

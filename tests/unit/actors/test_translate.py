@@ -97,6 +97,39 @@ def test_text_is_new_once_and_counts_for_as_long_as_it_holds() -> None:
     assert (first.signals.words, second.signals.words) == (2, 2)
 
 
+def said(*words: tuple[int, str, bool], end_ms: int) -> PacketBatch:
+    packets = [
+        Packet(
+            stream="s",
+            modality=Modality.TEXT,
+            seq=seq,
+            t_ns=t_ms * NS_PER_MS,
+            payload=TextMessage(text=text, is_final=is_final),
+        )
+        for seq, (t_ms, text, is_final) in enumerate(words)
+    ]
+    return PacketBatch.of("s", Modality.TEXT, packets, progress_ns=end_ms * NS_PER_MS, ended=True)
+
+
+def test_words_that_will_be_replaced_are_not_counted_twice() -> None:
+    # text   0.2 "I" (guess)   0.4 "I am" (guess)   0.7 "I am here"   0.9 "and" (guess)
+    guesses = [(200, "I", False), (400, "I am", False), (700, "I am here", True)]
+    batch = said(*guesses, (900, "and", False), end_ms=2000)
+    (only,) = windows(batch, sound((0, np.zeros(2 * RATE)), end_ms=2000))
+    found = ready(only)
+    assert [[t.text for t in hop.texts] for hop in found.hops] == [[], ["I am here"], [], []]
+    assert found.signals.words == 3
+    receipt = found.receipts[Modality.TEXT]
+    assert (receipt.packets, receipt.state) == (1, "complete")
+
+
+def test_only_guesses_are_nothing_said() -> None:
+    batch = said((200, "I", False), end_ms=2000)
+    (only,) = windows(batch, sound((0, np.zeros(2 * RATE)), end_ms=2000))
+    receipt = ready(only).receipts[Modality.TEXT]
+    assert (receipt.packets, receipt.state, ready(only).signals.words) == (0, "empty", 0)
+
+
 def test_faces_come_from_the_grid_and_nobody_there_is_not_a_missing_camera() -> None:
     # looks every 250 ms; a face from 0.5 s on
     def look(i: int) -> Packet:

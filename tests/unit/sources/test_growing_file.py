@@ -128,3 +128,9 @@ def test_however_it_is_written_and_rotated_every_byte_comes_once(
     got += tail.poll()
     tail.release()
     assert got.replace(b"\n", b"") == data.replace(b"\n", b"")
+
+
+def test_what_only_addresses_have_is_refused(tmp_path: Path):
+    for wrong in ({"keys": "keys/bot"}, {"late_ms": 100.0}):
+        with pytest.raises(SourceError, match="keys and late_ms are for addresses"):
+            TextSource(TextSettings(path=str(tmp_path / "a"), follow=True, **wrong), stream="s")

@@ -1,0 +1,90 @@
+"""Addresses of words, taken apart and checked before anything is opened.
+
+Invariant: what goes beyond this machine is encrypted and knows its peer: CURVE keys for ZeroMQ, TLS
+for WebSocket.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+import msgspec
+
+from streaming.errors import SourceError
+from streaming.redact import redacted
+from streaming.settings import TextSettings
+from streaming.sinks.zeromq import is_loopback
+
+FORMS = "zmq+sub://HOST:PORT/TOPIC, zmq+pull://HOST:PORT, ws://HOST:PORT/PATH or wss://..."
+_ZMQ = re.compile(
+    r"zmq\+(?P<way>sub|pull)(?:://(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:\[\]\s*]+):(?P<port>\d{1,5})"
+    r"(?:/(?P<topic>\S*))?|\+ipc://(?P<path>\S+))"
+)
+
+
+class Way(StrEnum):
+    """How words are fetched."""
+
+    SUB = "sub"
+    PULL = "pull"
+    WEBSOCKET = "websocket"
+
+
+class TextAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """`endpoint`: as the socket's library takes it; `name`: fit to be shown."""
+
+    way: Way
+    endpoint: str
+    name: str
+    topic: str = ""
+    local: bool
+
+
+def parse_address(settings: TextSettings) -> TextAddress:
+    """The address in `settings.path`; `SourceError` where it is none, or not safe."""
+    scheme = settings.path.partition("://")[0].lower()
+    found = _websocket(settings) if scheme in ("ws", "wss") else _zeromq(settings)
+    if found.way is Way.WEBSOCKET and settings.keys:
+        raise SourceError(
+            f"{found.name}: keys are for zmq+sub and zmq+pull; a WebSocket is encrypted as wss://"
+        )
+    return found
+
+
+def _zeromq(settings: TextSettings) -> TextAddress:
+    name = redacted(settings.path)
+    match = _ZMQ.fullmatch(settings.path)
+    if match is None or not 0 < int(match["port"] or 1) < 65536:
+        raise SourceError(f"{name}: unknown address of words; expected {FORMS}")
+    way, host = Way(match["way"]), match["host"]
+    local = host is None or is_loopback(host.strip("[]"))
+    if not local and not settings.keys:
+        raise SourceError(
+            f"{name}: without keys only addresses of this machine are taken: words would pass "
+            "the network for all to read and write. Make keys with attune keys, set keys: DIR"
+        )
+    if way is Way.PULL and match["topic"]:
+        raise SourceError(f"{name}: only zmq+sub has topics; leave out /{match['topic']}")
+    endpoint = f"ipc://{match['path']}" if host is None else f"tcp://{host}:{match['port']}"
+    return TextAddress(
+        way=way, endpoint=endpoint, name=name, topic=match["topic"] or "", local=local
+    )
+
+
+def _websocket(settings: TextSettings) -> TextAddress:
+    name = redacted(settings.path)
+    try:
+        parts = urlsplit(settings.path)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:
+        host = None
+    if not host or re.search(r"\s", settings.path):
+        raise SourceError(f"{name}: unknown address of words; expected {FORMS}")
+    local = is_loopback(host)
+    if not local and parts.scheme.lower() == "ws":
+        raise SourceError(
+            f"{name}: ws:// is taken on this machine only, for it is not encrypted; use wss://"
+        )
+    return TextAddress(way=Way.WEBSOCKET, endpoint=settings.path, name=name, local=local)

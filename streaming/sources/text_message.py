@@ -1,0 +1,88 @@
+"""What programs may send as words, as a typed struct, and when they were said.
+
+Invariant: a message is taken whole or refused with the reason; a time that it states is used only
+where it lies at most `late_ns` back, so that the promise of a live source holds.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from streaming.clock import NS_PER_S
+from streaming.sources.text_formats import MAX_CHARS, MAX_DURATION_NS
+
+MAX_MESSAGE_BYTES = 64 << 10  # 10,000 characters take at most 40,000 bytes, 60,000 as JSON escapes
+AHEAD_NS = NS_PER_S  # clocks of two hosts may differ so much; a later time is absurd
+ABSURD_NS = 3600 * NS_PER_S
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Moment = Annotated[datetime, Meta(tz=True)]
+Instant = Annotated[int, Meta(ge=0, le=2**62)]
+
+
+class LiveText(msgspec.Struct, frozen=True, kw_only=True):
+    """Words of one moment, as JSON. When they were said: `start_ns`, `end_ns` on the monotonic
+    clock of this host, or `start`, `end` as RFC 3339 with an offset; without a start on arrival.
+
+    `is_final` false: a guess that another message will replace; its words are not counted.
+    """
+
+    text: Annotated[str, Meta(min_length=1, max_length=MAX_CHARS)]
+    start_ns: Instant | None = None
+    end_ns: Instant | None = None
+    start: Moment | None = None
+    end: Moment | None = None
+    speaker: Annotated[str, Meta(max_length=100)] = ""
+    language: Annotated[str, Meta(max_length=35)] = ""
+    is_final: bool = True
+
+
+class Dated(msgspec.Struct, frozen=True, kw_only=True):
+    """When words count. `late`, `absurd`: what was stated could not be used, and why."""
+
+    t_ns: int
+    duration_ns: int = 0
+    late: bool = False
+    absurd: bool = False
+
+
+_DECODER: msgspec.json.Decoder[LiveText] = msgspec.json.Decoder(LiveText)
+
+
+def read_message(data: bytes) -> LiveText | str:
+    """The message in `data`, or why it is none."""
+    if len(data) > MAX_MESSAGE_BYTES:
+        return f"has {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are taken"
+    try:
+        found = _DECODER.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return f"is not a message of words: {' '.join(str(error).split())[:200]}"
+    return found if found.text.strip() else "has no words; expected some in 'text'"
+
+
+def dated(found: LiveText, arrival_ns: int, wall_ahead_ns: int, late_ns: int) -> Dated | str:
+    """When `found` was said, on the session clock, or why that cannot be.
+
+    `wall_ahead_ns`: nanoseconds since 1970 less session time. `late_ns`: how far back it may lie.
+    """
+    start_ns = _stated(found.start_ns, found.start, wall_ahead_ns)
+    end_ns = _stated(found.end_ns, found.end, wall_ahead_ns)
+    if start_ns is not None and end_ns is not None and end_ns < start_ns:
+        return "ends before it starts"
+    if start_ns is None or late_ns == 0:
+        return Dated(t_ns=arrival_ns)
+    if start_ns > arrival_ns + AHEAD_NS or start_ns < arrival_ns - ABSURD_NS:
+        return Dated(t_ns=arrival_ns, absurd=True)
+    t_ns = max(min(start_ns, arrival_ns), arrival_ns - late_ns)
+    length_ns = max((end_ns or t_ns) - t_ns, 0)
+    return Dated(t_ns=t_ns, duration_ns=min(length_ns, MAX_DURATION_NS), late=start_ns < t_ns)
+
+
+def _stated(at_ns: int | None, moment: datetime | None, wall_ahead_ns: int) -> int | None:
+    if at_ns is not None or moment is None:
+        return at_ns
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000 - wall_ahead_ns

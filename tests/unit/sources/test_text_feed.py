@@ -1,0 +1,301 @@
+"""Words that programs send: every message is a packet or counted, losses are told once."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from source_items import Taken
+
+from streaming.clock import NS_PER_MS, NS_PER_S, HandClock
+from streaming.errors import PortLostError, SourceError
+from streaming.health import Health, HealthKind
+from streaming.packets import Modality, Packet, Progress
+from streaming.settings import TextSettings
+from streaming.sources.scripted_devices import ScriptedWords
+from streaming.sources.text_address import Way, parse_address
+from streaming.sources.text_feed import TextFeed
+from streaming.sources.text_message import MAX_MESSAGE_BYTES
+from streaming.sources.text_port import Arrival
+from streaming.sources.text_refusals import Rate, Refusals
+
+S, MS = NS_PER_S, NS_PER_MS
+UNIX_NS = 1_700_000_000 * S  # 2023-11-14T22:13:20Z, at session time 0
+Answer = Arrival | int | Exception
+
+
+def at(t_ms: int, data: bytes | None = None, **fields: Any) -> Arrival:
+    return Arrival(data=data or json.dumps(fields).encode(), arrival_ns=t_ms * MS)
+
+
+def feed(*scripts: Sequence[Answer], **settings: Any) -> Taken:
+    """What comes of one script for each connection, until the last is over."""
+    clock = HandClock()
+    ports = [ScriptedWords(clock, script) for script in scripts]
+    waiting = iter(ports)
+
+    def open_port() -> ScriptedWords:
+        port = next(waiting, None)
+        if port is None:
+            source.close()
+            raise SourceError("nobody is there")
+        return port
+
+    source = TextFeed(
+        TextSettings(path="zmq+pull://127.0.0.1:7200", **settings),
+        stream="s",
+        clock=clock,
+        unix_ns=lambda: UNIX_NS + clock.now_ns(),
+        open_port=open_port,
+    )
+    taken = Taken(list(source.items()))
+    assert all(port.closed for port in ports)
+    return taken
+
+
+def told(taken: Taken, kind: HealthKind) -> tuple[int, list[str]]:
+    found = taken.health(kind)
+    return sum(h.count for h in found), [h.detail for h in found]
+
+
+def test_words_are_dated_when_they_come_whatever_they_state():
+    taken = feed(
+        [
+            at(1500, text=" hello ", speaker="Eve", language="de", start_ns=1, end_ns=7 * S, id=9),
+            at(1600, text="you", is_final=False),
+        ],
+        language="en",
+    )
+    first, second = taken.text
+    assert (first.t_ns, first.duration_ns, first.seq) == (1500 * MS, 0, 0)
+    assert (first.payload.text, first.payload.speaker, first.payload.language) == (
+        "hello",
+        "Eve",
+        "de",
+    )
+    assert (second.seq, second.payload.language, second.payload.is_final) == (1, "en", False)
+    assert not [i for i in taken.items if isinstance(i, Progress) and not i.ended]
+
+
+def test_with_lateness_words_count_when_they_were_said_and_the_promise_lags():
+    # said  2.0 --- 2.8       3.0 (as wall clock)        1.0
+    # came          3.0 a                    4.0 b            5.0 c: more than 2 s late
+    taken = feed(
+        [
+            at(3000, text="a", start_ns=2 * S, end_ns=2800 * MS),
+            at(4000, text="b", start="2023-11-14T22:13:23.000+00:00"),
+            at(5000, text="c", start="2023-11-14T23:13:21+01:00"),
+        ],
+        late_ms=2000,
+    )
+    spans = [(p.t_ns // MS, p.duration_ns // MS) for p in taken.text]
+    assert spans == [(2000, 800), (3000, 0), (3000, 0)]
+    assert told(taken, HealthKind.LATE)[0] == 1
+    promised = 0
+    for item in taken.items:  # nothing comes from before a promise
+        if isinstance(item, Progress):
+            assert item.t_ns >= promised
+            promised = item.t_ns
+        elif isinstance(item, Packet):
+            assert item.t_ns >= promised
+
+
+@pytest.mark.parametrize(
+    ("stated", "t_ms", "jumps"),
+    [
+        ({"start_ns": 5500 * MS}, 5000, 0),  # a little ahead: another host's clock
+        ({"start_ns": 7000 * MS}, 5000, 1),
+        ({"start": "1970-01-01T00:00:00Z"}, 5000, 1),
+        ({"start": "9999-12-31T23:59:59Z"}, 5000, 1),
+        ({"end_ns": 4000 * MS}, 5000, 0),
+    ],
+)
+def test_a_time_that_cannot_be_is_not_used(stated, t_ms, jumps):
+    taken = feed([at(5000, text="a", **stated)], late_ms=2000)
+    assert [p.t_ns // MS for p in taken.text] == [t_ms]
+    assert told(taken, HealthKind.CLOCK_JUMP)[0] == jumps
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"hello", "is not a message of words: JSON is malformed"),
+        (b"\xff\xfe", "is not a message of words"),
+        (b"[1]", "Expected `object`, got `array`"),
+        (b"{}", "missing required field `text`"),
+        (b'{"text": ""}', "length >= 1"),
+        (b'{"text": "  "}', "has no words"),
+        (b'{"text": 7}', "Expected `str`, got `int`"),
+        (b'{"text": "a", "speaker": null}', "Expected `str`, got `null`"),
+        (b'{"text": "a", "start": "2023-11-14T22:13:20"}', "timezone"),
+        (b'{"text": "a", "start_ns": 2, "end_ns": 1}', "ends before it starts"),
+        (b'{"text": "' + b"x" * 10_001 + b'"}', "length <= 10000"),
+        (b"[" * 50_000, "is not a message of words"),
+        (b'{"text": "' + b"x" * MAX_MESSAGE_BYTES + b'"}', "at most 65536 are taken"),
+    ],
+)
+def test_what_is_no_message_costs_itself(data, reason):
+    taken = feed([at(1000, text="a"), at(1100, data), at(1200, text="b")], late_ms=1)
+    assert [p.payload.text for p in taken.text] == ["a", "b"]
+    count, (detail,) = told(taken, HealthKind.CORRUPT)
+    assert count == 1
+    assert reason in detail
+    assert detail.startswith("zmq+pull://127.0.0.1:7200: a message ")
+    assert "\n" not in detail
+
+
+def test_a_flood_is_cut_to_its_rate_and_told_of_once_a_second():
+    # 300 messages in 3 s, ten a second allowed: ten at once and ten for each second that passes
+    taken = feed([at(1000 + 10 * i, text=str(i)) for i in range(300)], max_per_s=10)
+    assert 39 <= len(taken.text) <= 40
+    count, details = told(taken, HealthKind.DROP)
+    assert count == 300 - len(taken.text)
+    assert len(details) <= 5
+    assert "more than 10 messages a second" in details[0]
+
+
+def test_a_loss_is_told_once_and_so_is_the_return():
+    # came   a | gone | back at once, says nothing, gone | b
+    taken = feed(
+        [at(1000, text="a"), PortLostError("the publisher is gone")],
+        [PortLostError("the publisher is gone")],
+        [200 * MS, at(9000, text="b")],
+    )
+    kinds = [
+        i.payload.text if isinstance(i, Packet) else i.kind.value
+        for i in taken.items
+        if isinstance(i, Packet | Health)
+    ]
+    assert kinds == ["a", "source_lost", "recovered", "b", "source_lost"]
+    lost = taken.health(HealthKind.SOURCE_LOST)[0].detail
+    assert lost == "zmq+pull://127.0.0.1:7200: the publisher is gone; it will be tried again"
+
+
+def test_it_ends_when_it_is_closed_also_unread():
+    port = ScriptedWords(HandClock(), [])
+    source = TextFeed(TextSettings(path="zmq+pull+ipc://a"), stream="s", open_port=lambda: port)
+    source.close()
+    source.close()
+    assert port.closed
+    (end,) = list(source.items())
+    assert isinstance(end, Progress)
+    assert end.ended
+
+
+MESSAGE = st.one_of(
+    st.binary(max_size=8),
+    st.builds(
+        lambda t, f: json.dumps({"text": t, "is_final": f}).encode(), st.text(), st.booleans()
+    ),
+    st.builds(
+        lambda t, s, e: json.dumps({"text": t, "start_ns": s, "end_ns": e}).encode(),
+        st.sampled_from(["a", "b c"]),
+        st.none() | st.integers(-S, 9 * S),
+        st.none() | st.integers(-S, 2**70),
+    ),
+)
+
+
+@given(
+    messages=st.lists(st.tuples(st.integers(0, 400), MESSAGE), max_size=30),
+    breaks=st.sets(st.integers(0, 30), max_size=3),
+    late_ms=st.sampled_from([0, 700]),
+)
+def test_every_message_is_a_packet_or_counted_and_promises_are_kept(messages, breaks, late_ms):
+    scripts: list[list[Answer]] = [[]]
+    t_ms = 0
+    for i, (wait_ms, data) in enumerate(messages):
+        if i in breaks:
+            scripts[-1].append(PortLostError("gone"))
+            scripts.append([])
+        t_ms += wait_ms
+        scripts[-1].append(Arrival(data=data, arrival_ns=t_ms * MS))
+    taken = feed(*scripts, late_ms=late_ms, max_per_s=5)
+    refused = Counter[HealthKind]()
+    promised_ns = 0
+    for item in taken.items:
+        if isinstance(item, Health) and item.kind in (HealthKind.CORRUPT, HealthKind.DROP):
+            refused[item.kind] += item.count
+        elif isinstance(item, Progress):
+            promised_ns = max(promised_ns, item.t_ns)
+        elif isinstance(item, Packet):
+            assert item.t_ns >= promised_ns
+    assert len(taken.text) + refused.total() == len(messages)
+    assert [p.seq for p in taken.text] == list(range(len(taken.text)))
+    if not late_ms:
+        assert [p.t_ns for p in taken.text] == sorted(p.t_ns for p in taken.text)
+
+
+def test_a_rate_below_one_a_second_still_lets_one_through():
+    rate = Rate(0.1)
+    assert [rate.admits(t * S) for t in (100, 101, 109, 110, 120)] == [1, 0, 0, 1, 1]
+
+
+def test_an_account_loses_nothing_between_the_times_it_is_told():
+    account = Refusals()
+    account.add(HealthKind.DROP, "a")
+    assert account.due(0) == [(HealthKind.DROP, 1, "a")]
+    account.add(HealthKind.DROP, "b")
+    account.add(HealthKind.DROP, "c")
+    assert account.due(S - 1) == []
+    assert account.due(S) == [(HealthKind.DROP, 2, "c")]
+    account.add(HealthKind.CORRUPT, "d")
+    assert account.due(None) == [(HealthKind.CORRUPT, 1, "d")]
+    assert account.due(None) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "way", "endpoint", "topic"),
+    [
+        ("zmq+sub://localhost:7200", Way.SUB, "tcp://localhost:7200", ""),
+        ("zmq+sub://[::1]:7200/chat/en", Way.SUB, "tcp://[::1]:7200", "chat/en"),
+        ("zmq+pull+ipc:///run/a", Way.PULL, "ipc:///run/a", ""),
+        ("ws://127.0.0.1:80/a?token=b", Way.WEBSOCKET, "ws://127.0.0.1:80/a?token=b", ""),
+        ("wss://chat.example/room", Way.WEBSOCKET, "wss://chat.example/room", ""),
+    ],
+)
+def test_addresses_of_words(path, way, endpoint, topic):
+    found = parse_address(TextSettings(path=path))
+    assert (found.way, found.endpoint, found.topic) == (way, endpoint, topic)
+    assert "token=b" not in found.name
+    assert found.local is ("example" not in path)
+
+
+@pytest.mark.parametrize(
+    ("path", "keys", "reason"),
+    [
+        ("zmq+sub://10.0.0.7:7200", "", "Make keys with attune keys, set keys: DIR"),
+        ("zmq+pull://0.0.0.0:7200", "", "without keys only addresses of this machine"),
+        ("zmq+pull://127.0.0.1:7200/topic", "", "only zmq[+]sub has topics; leave out /topic"),
+        ("zmq+push://127.0.0.1:7200", "", "unknown address of words; expected zmq[+]sub"),
+        ("zmq+sub://127.0.0.1:99999", "", "unknown address of words"),
+        ("zmq+sub://127.0.0.1", "", "unknown address of words"),
+        ("http://a/b?token=secret", "", "unknown address of words"),
+        ("ws://chat.example/?token=secret", "", "use wss://"),
+        ("ws://[nonsense", "", "unknown address of words"),
+        ("wss://chat.example", "keys/a", "a WebSocket is encrypted as wss://"),
+    ],
+)
+def test_addresses_that_are_refused(path, keys, reason):
+    opened: list[Callable[[], Any]] = []
+    with pytest.raises(SourceError, match=reason) as error:
+        TextFeed(TextSettings(path=path, keys=keys), stream="s", open_port=opened.append)
+    assert "secret" not in str(error.value)
+    assert opened == []
+
+
+def test_it_delivers_words_and_is_live():
+    port = ScriptedWords(HandClock(), [])
+    for late_ms in (0, 500):
+        source = TextFeed(
+            TextSettings(path="zmq+pull+ipc://a", late_ms=late_ms),
+            stream="s",
+            open_port=lambda: port,
+        )
+        assert (source.modalities, source.live) == ((Modality.TEXT,), True)
+        assert source.ordered is (late_ms == 0)
