@@ -38,5 +38,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --constraint constraints.txt --upgrade pip setuptools wheel
 	$(BIN)/python -m pip install -qq --constraint constraints.txt torch numpy
-	$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[demo,dev,train,huggingface,bridges]'
+	$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[demo,dev,train,huggingface,bridges,speech,whisper]'
 	@touch $@

@@ -122,7 +122,7 @@ class AlignStage:
         spec = self._windows.spec(opened.modalities, paced=opened.paced)
         revise_ns = round(self._windows.revise_ms * NS_PER_MS)
         if revise_ns and spec.deadline_ns:
-            return RevisingAligner(opened.stream, spec, revise_ns, first_index)
+            return RevisingAligner(opened.stream, spec, revise_ns, first_index, opened.derived)
         return Aligner(opened.stream, spec, first_index=first_index)
 
     def _poll(self, stream: _Stream) -> list[Cargo]:

@@ -43,6 +43,10 @@ class HopBatcher:
                 promised_ns = self._promised.get(item.modality, 0)
                 self._promised[item.modality] = max(item.t_ns, promised_ns)
 
+    def is_open(self, modality: Modality) -> bool:
+        """Whether the end of `modality` is still to be cut."""
+        return modality in self._open
+
     def end(self, modality: Modality, t_ns: int) -> None:
         """`modality` is over, unless it already was."""
         self._ended.setdefault(modality, t_ns)
@@ -50,6 +54,10 @@ class HopBatcher:
     def cut_one(self, modality: Modality, progress_ns: int) -> PacketBatch:
         """The batch of one modality that is still open."""
         return self._batch(modality, progress_ns)
+
+    def cut_promised(self, modality: Modality) -> PacketBatch:
+        """The same, promising what its source has promised."""
+        return self._batch(modality, self._promised.get(modality, 0))
 
     def cut(self, progress_ns: int, unpromised: Iterable[Modality] = ()) -> list[PacketBatch]:
         """One batch for each modality still open, promising `progress_ns` where that is safe, and

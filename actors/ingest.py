@@ -3,7 +3,8 @@
 One thread reads all scheduled sources of a stream, merged by the time at which a live device
 would have delivered them; each live source has a thread of its own. Packets leave when their
 hop is over, so that one hand-over carries a hop. In real time a reader that has fallen behind
-gives up pictures (and says so), never sound or words.
+gives up pictures (and says so), never sound or words. Words that are made of the sound leave as
+soon as they are there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ import msgspec
 
 from actors.batching import HopBatcher, shifted
 from actors.messages import Assigned, Beginning, Cargo, Packets, StreamOpened
-from streaming.clock import NS_PER_MS, Clock
+from actors.speech import SpeechLane
+from actors.speech_open import Opener, open_speech
+from actors.speech_process import SpeechProcess
+from streaming.clock import NS_PER_MS, NS_PER_S, Clock
 from streaming.consent import require_consent
 from streaming.errors import AttuneError, UsageError
 from streaming.health import Health, HealthKind
@@ -28,10 +32,13 @@ from streaming.sources.base import Item, Source, due_ns
 from streaming.sources.faces import FaceReducer
 from streaming.sources.lost import LostSource
 from streaming.sources.open import open_source
+from streaming.speech.recogniser import Recogniser
 
 log = logging.getLogger(__name__)
 
 FRESH_NS = 500 * NS_PER_MS  # a picture older than this is not worth a look in real time
+CHUNK_NS = 100 * NS_PER_MS  # of a microphone
+STOP_S = 2.0  # how long the last words are waited for when a stream is stopped
 Emit = Callable[[Cargo], bool]
 
 
@@ -39,7 +46,7 @@ class StreamReader:
     """All sources of one stream. `emit` may block; it answers False when nobody takes more.
 
     `phase_ns`: how much later than now a paced stream's time begins. `segment`: how often the
-    stream has come to an end before.
+    stream has come to an end before. `recogniser`: makes its words of its sound.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class StreamReader:
         emit: Emit,
         phase_ns: int = 0,
         segment: int = 0,
+        recogniser: Recogniser | None = None,
     ) -> None:
         self.name = self._name = name
         self._sources = sources
@@ -69,9 +77,14 @@ class StreamReader:
         self._begin_ns = 0
         self._handed = 0
         self._reducer = FaceReducer(settings.vision)
-        claimed = {m for source in sources for m in source.modalities}
+        self._patience_ns = round(
+            (settings.windows.deadline_ms + settings.windows.revise_ms) * NS_PER_MS
+        )
+        self._derived = () if recogniser is None else (Modality.TEXT,)
+        claimed = {m for source in sources for m in source.modalities} | {*self._derived}
         self.modalities = tuple(m for m in Modality if m in claimed)
         self._batcher = HopBatcher(name, self.modalities)
+        self._speech = None if recogniser is None else self._lane(recogniser)
 
     @property
     def beginning(self) -> Beginning | None:
@@ -101,6 +114,7 @@ class StreamReader:
             paced=self._paced,
             begin_ns=self._begin_ns,
             segment=self._segment,
+            derived=self._derived,
         )
         self._emit(self._opened)
         live = [s for s in self._sources if s.live]
@@ -123,6 +137,36 @@ class StreamReader:
     def close(self) -> None:
         """Close the sources of a stream that was never read."""
         _close(self._sources)
+        if self._speech is not None:
+            self._speech.close()
+
+    def _lane(self, recogniser: Recogniser) -> SpeechLane:
+        live = any(s.live for s in self._sources if Modality.AUDIO in s.modalities)
+        chunk_ns = min(self._hop_ns, CHUNK_NS) if live else self._hop_ns
+        return SpeechLane(
+            self._name,
+            recogniser,
+            self._take_words,
+            self._oldest_ns,
+            waiting=self._patience_ns // chunk_ns if self._paced else 0,
+        )
+
+    def _oldest_ns(self) -> int:
+        """The earliest time of words that no settled window has passed over."""
+        if not self._paced:
+            return 0
+        now_ns = self._clock.now_ns() - self._origin_ns
+        return max(now_ns - self._patience_ns + self._hop_ns, 0)
+
+    def _take_words(self, items: Sequence[Item]) -> None:
+        """Words leave at once in real time, and with the next cut otherwise."""
+        with self._lock:
+            if not self._batcher.is_open(Modality.TEXT):
+                return  # the stream is over
+            for item in items:
+                self._batcher.add(_received(item, self._clock.now_ns()))
+            if self._paced:
+                self._send(self._batcher.cut_promised(Modality.TEXT))
 
     def _read_scheduled(self, sources: Sequence[Source]) -> None:
         for own in heapq.merge(*(self._guarded(s) for s in sources), key=due_ns):
@@ -172,7 +216,7 @@ class StreamReader:
                     self._overdue += 1
                     return
                 item = self._reducer.observe(item)
-            item = msgspec.structs.replace(item, received_ns=now_ns)
+            item = _received(item, now_ns)
         with self._lock:
             words = isinstance(item, Packet) and item.modality is Modality.TEXT
             if live and words and ordered:  # for these, up to the last cut was promised
@@ -180,6 +224,8 @@ class StreamReader:
             self._batcher.add(item)
             if live and isinstance(item, Packet) and item.modality is not Modality.TEXT:
                 self._hand_over_live(item)
+        if self._speech is not None and not isinstance(item, Health):
+            self._speech.hear(item)
 
     def _hand_over_live(self, packet: Packet) -> None:
         """A device's hop leaves as soon as the device itself has passed the hop's end."""
@@ -197,7 +243,7 @@ class StreamReader:
 
     def _unpromised(self) -> set[Modality]:
         """Modalities that may still deliver something older than the boundary."""
-        return {
+        return {*self._derived} | {
             m
             for source in self._sources
             for m in source.modalities
@@ -205,6 +251,8 @@ class StreamReader:
         }
 
     def _report_overdue(self) -> None:
+        if self._speech is not None and (missed := self._speech.missed(self._cut_ns)):
+            self._batcher.add(missed)
         if self._overdue:
             self._batcher.add(
                 Health(
@@ -222,10 +270,22 @@ class StreamReader:
         with self._lock:
             self._report_overdue()
             for modality in self.modalities:
-                self._batcher.end(modality, self._cut_ns)
-            for batch in self._batcher.cut(self._cut_ns):
+                if modality not in self._derived:
+                    self._batcher.end(modality, self._cut_ns)
+            for batch in self._batcher.cut(self._cut_ns, self._derived):
                 self._send(batch)
         _close(self._sources)
+        if self._speech is not None:
+            self._finish_words(self._speech)
+
+    def _finish_words(self, speech: SpeechLane) -> None:
+        """The last words, for as long as a window could show them."""
+        patience_s = self._patience_ns / NS_PER_S
+        speech.finish(min(patience_s, STOP_S) if self._stop.is_set() else patience_s)
+        with self._lock:
+            self._report_overdue()
+            for batch in self._batcher.cut(self._cut_ns, self._derived):
+                self._send(batch)
 
     def _send(self, batch: PacketBatch) -> None:
         if not self._emit(Packets(batch, self._handed, self._opened)):
@@ -247,8 +307,10 @@ class Ingest:
         settings: AttuneSettings,
         clock: Clock,
         emit: Emit,
+        open_recogniser: Opener = SpeechProcess,
     ) -> None:
         self._settings, self._clock, self._emit = settings, clock, emit
+        self._open_recogniser = open_recogniser
         self._readers: dict[str, StreamReader] = {}
         self._assigned: dict[str, Assigned] = {}
         self._threads: dict[str, threading.Thread] = {}
@@ -261,14 +323,24 @@ class Ingest:
 
     def open(self, assigned: Assigned) -> None:
         """Open the sources of a stream, all or none. Raises the first one's complaint."""
-        self._take(assigned, open_sources(assigned.stream, self._settings))
+        sources = open_sources(assigned.stream, self._settings)
+        try:
+            recogniser = open_speech(
+                assigned.stream, self._settings, sources, self._open_recogniser
+            )
+        except AttuneError:
+            _close(sources)
+            raise
+        self._take(assigned, sources, recogniser)
 
     def give_up(self, assigned: Assigned, why: str) -> None:
         """Have a stream ended that was read before and cannot be opened again."""
         modalities = assigned.beginning.modalities if assigned.beginning else ()
         self._take(assigned, [LostSource(modalities, why)])
 
-    def _take(self, assigned: Assigned, sources: list[Source]) -> None:
+    def _take(
+        self, assigned: Assigned, sources: list[Source], recogniser: Recogniser | None = None
+    ) -> None:
         stream = assigned.stream
         self._assigned[stream.name] = assigned
         self._readers[stream.name] = StreamReader(
@@ -279,6 +351,7 @@ class Ingest:
             self._emit,
             phase_ns(stream.name, self._settings),
             assigned.segment,
+            recogniser,
         )
 
     def start(self) -> None:
@@ -375,6 +448,10 @@ def phase_ns(name: str, settings: AttuneSettings) -> int:
     if name not in names:  # it came later
         return zlib.crc32(name.encode()) * hop_ns >> 32
     return hop_ns * names.index(name) // len(names)
+
+
+def _received(item: Item, now_ns: int) -> Item:
+    return msgspec.structs.replace(item, received_ns=now_ns) if isinstance(item, Packet) else item
 
 
 def _close(sources: Sequence[Source]) -> None:

@@ -28,7 +28,8 @@ class StreamOpened(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     `origin_ns`: session-clock time of stream time 0. `begin_ns`: stream time from which on packets
     come; later than 0 where the stream had been read before. `segment`: how often the stream has
-    come to an end before, as one that is paused and resumed does.
+    come to an end before, as one that is paused and resumed does. `derived`: modalities that are
+    made of others and come later; no window waits for them to be shown.
     """
 
     stream: str
@@ -37,6 +38,7 @@ class StreamOpened(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     paced: bool
     begin_ns: int = 0
     segment: int = 0
+    derived: tuple[Modality, ...] = ()
 
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):

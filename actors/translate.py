@@ -85,7 +85,7 @@ def window_ready(
             faces=max((look.faces for look in looks), default=0),
             face_share=_round(np.mean([look.faces > 0 for look in looks])) if looks else 0.0,
             loudness_dbfs=level_dbfs(sound[0][sound[1]]) if sound[1].any() else None,
-            words=_word_count(text),
+            words=_word_count(text, window.start_ns, window.end_ns),
         ),
         health=window.health,
         closed_at_ns=closed_at_ns,
@@ -268,9 +268,15 @@ def _texts_begun(view: View | None, start_ns: int, end_ns: int) -> tuple[TextSpa
     )
 
 
-def _word_count(view: View | None) -> int:
-    messages = view.payloads if view is not None else ()
-    return sum(len(m.text.split()) for m in messages if isinstance(m, TextMessage))
+def _word_count(view: View | None, start_ns: int, end_ns: int) -> int:
+    """Words of the window; of texts whose words have times, those that were begun in it."""
+    messages = [m for m in view.payloads if isinstance(m, TextMessage)] if view is not None else []
+    return sum(
+        sum(start_ns <= word.start_ns < end_ns for word in m.words)
+        if m.words
+        else len(m.text.split())
+        for m in messages
+    )
 
 
 def _face_counts(view: View | None) -> list[FaceCount]:

@@ -15,7 +15,13 @@ import msgspec
 import yaml
 
 from streaming.errors import UsageError
-from streaming.settings import AttuneSettings, EncoderSettings, MediaSettings, TextSettings
+from streaming.settings import (
+    AttuneSettings,
+    EncoderSettings,
+    MediaSettings,
+    SpeechSettings,
+    TextSettings,
+)
 
 TAIL = "tail:"
 _UNKNOWN = re.compile(r"contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<path>[^`]*)`)?")
@@ -163,7 +169,11 @@ def _of_kind(kind: Any, node: Any) -> Any:
 def _absolute(found: AttuneSettings) -> AttuneSettings:
     """Paths made independent of the folder, since stages may run in other processes."""
     streams = tuple(
-        msgspec.structs.replace(s, sources=tuple(_absolute_source(x) for x in s.sources))
+        msgspec.structs.replace(
+            s,
+            sources=tuple(_absolute_source(x) for x in s.sources),
+            speech_to_text=_absolute_speech(s.speech_to_text),
+        )
         for s in found.streams
     )
     output, model = found.output, found.model
@@ -191,6 +201,12 @@ def _absolute_encoder(encoder: EncoderSettings | None) -> EncoderSettings | None
     paths = {key: getattr(encoder, key) for key in ("huggingface", "onnx", "head")}
     found = {key: str(Path(p).absolute()) for key, p in paths.items() if p and Path(p).exists()}
     return msgspec.structs.replace(encoder, **found)
+
+
+def _absolute_speech(speech: SpeechSettings | None) -> SpeechSettings | None:
+    if speech is None or not speech.model:
+        return speech
+    return msgspec.structs.replace(speech, model=str(Path(speech.model).absolute()))
 
 
 def _absolute_source(source: Any) -> Any:

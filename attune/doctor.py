@@ -22,6 +22,7 @@ from packaging.requirements import Requirement
 from rich.console import Console
 from rich.table import Table
 
+from actors.speech_open import require_time
 from streaming.errors import AttuneError
 from streaming.keys import read_server_keys
 from streaming.settings import (
@@ -33,6 +34,7 @@ from streaming.settings import (
 )
 from streaming.sinks.zeromq import BoundSocket
 from streaming.sources.text_address import parse_address
+from streaming.speech.engine import open_engine
 
 ANSWER_S = 5.0
 Device = tuple[str, int, str, str]
@@ -77,6 +79,7 @@ def examine(settings: AttuneSettings) -> Iterator[Finding]:
     yield gpu(metadata.version("torch"), shutil.which("nvidia-smi"), settings.model.device)
     yield from addresses(settings)
     yield from files(settings)
+    yield from speech(settings)
     yield clock(_synchronised())
 
 
@@ -201,6 +204,21 @@ def _live_words(name: str, source: TextSettings) -> Finding:
         return Finding(check=name, state=State.OK, found=f"{source.path} will be followed")
     found, remedy = f"{source.path}: its folder is not there", "check the path"
     return Finding(check=name, state=State.FAIL, found=found, remedy=remedy)
+
+
+def speech(settings: AttuneSettings) -> Iterator[Finding]:
+    """Whether the engines of speech to text can be loaded; they are, as a run would."""
+    for stream in settings.streams:
+        if stream.speech_to_text is not None:
+            name, engine = f"speech of {stream.name}", stream.speech_to_text.engine
+            try:
+                require_time(stream.name, settings)
+                open_engine(stream.speech_to_text)
+            except AttuneError as error:
+                found, _, remedy = str(error).rpartition("; ")
+                yield Finding(check=name, state=State.FAIL, found=found, remedy=remedy)
+            else:
+                yield Finding(check=name, state=State.OK, found=f"{engine} is ready")
 
 
 def host(name: str, wanted: str) -> Finding:

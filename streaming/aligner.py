@@ -295,6 +295,18 @@ class Aligner:
         """All modalities have ended and everything has been emitted."""
         return bool(self._flags & k.FINISHED)
 
+    @property
+    def last_end_ns(self) -> int:
+        """The latest end of any packet that was admitted."""
+        return int(self._state[:-1, k.LAST_END].max())
+
+    def frontier_ns(self, modality: Modality) -> int | None:
+        """No packet of `modality` before this instant will come; None: none at all."""
+        line = self._state[self._lane_of[modality].m]
+        if line[k.ENDED]:
+            return None
+        return int(max(line[k.PROMISE], line[k.SEEN] - self._state[-1, k.LATENESS]))
+
     def twin(self, deadline_ns: int) -> Aligner:
         """A copy that can be polled with another deadline, leaving this one as it is."""
         twin = copy.copy(self)

@@ -55,13 +55,26 @@ class AudioChunk(msgspec.Struct, frozen=True, kw_only=True, eq=False, tag=True):
     sample_rate_hz: int
 
 
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """One word and when it was said. `probability`: what the recogniser says of it, 0 to 1."""
+
+    text: str
+    start_ns: int
+    end_ns: int
+    probability: float = 1.0
+
+
 class TextMessage(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Words, committed at the packet's `t_ns` and valid for its `duration_ns`."""
+    """Words, committed at the packet's `t_ns` and valid for its `duration_ns`.
+
+    `words`: the same with their own times, where they are known.
+    """
 
     text: str
     language: str = ""
     speaker: str = ""
     is_final: bool = True
+    words: tuple[Word, ...] = ()
 
 
 Payload = VideoFrame | FaceObservation | AudioChunk | TextMessage

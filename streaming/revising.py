@@ -13,9 +13,15 @@ import msgspec
 import numpy as np
 
 from streaming.aligner import Aligner, Ledger
+from streaming.clock import NS_PER_MS
 from streaming.health import Health
+from streaming.modality import Modality
 from streaming.packets import PacketBatch
 from streaming.windows import Status, View, Window, WindowSpec
+
+# In a pause, words keep up with the sound but for the way through their process: waiting for that
+# saves showing every such window twice.
+DERIVED_WAIT_NS = 50 * NS_PER_MS
 
 
 class RevisingAligner:
@@ -23,12 +29,23 @@ class RevisingAligner:
 
     A modality that comes within `revise_ns` after the deadline settles its windows at once.
     Health of the sources goes out with the next window that is shown for the first time.
+    `derived`: modalities made of others. Where they alone are missing, a window is shown at once.
     """
 
-    def __init__(self, stream: str, spec: WindowSpec, revise_ns: int, first_index: int = 0) -> None:
+    def __init__(
+        self,
+        stream: str,
+        spec: WindowSpec,
+        revise_ns: int,
+        first_index: int = 0,
+        derived: tuple[Modality, ...] = (),
+    ) -> None:
         self._spec = spec
         patient = msgspec.structs.replace(spec, deadline_ns=spec.deadline_ns + revise_ns)
         self._aligner = Aligner(stream, patient, first_index=first_index)
+        told = tuple(s.modality for s in spec.modalities if s.modality not in derived)
+        self._leading = told if derived else ()
+        self._alone_since_ns: int | None = None  # when all but the derived had come
         self._shown: dict[int, Window] = {}
         self._next = first_index  # first index that nothing was shown of
         self._settled_ns = 0
@@ -44,8 +61,8 @@ class RevisingAligner:
         out = [self._settle(window) for window in self._aligner.poll(now_ns)]
         if self._aligner.finished:
             out += [self._settle(self._shown[index]) for index in sorted(self._shown)]
-        elif now_ns is not None and now_ns >= self._due_ns():
-            out += [self._show(window) for window in self._early(now_ns)]
+        elif now_ns is not None:
+            out += [self._show(window) for window in self._early(self._as_if_ns(now_ns))]
         return out
 
     @property
@@ -64,11 +81,32 @@ class RevisingAligner:
         left, self._health = self._health, []
         return [*left, *self._aligner.leftover_health()]
 
-    def _due_ns(self) -> int:
-        spec = self._spec
-        return self._next * spec.hop_ns + spec.length_ns + spec.deadline_ns
+    def _as_if_ns(self, now_ns: int) -> int:
+        """The time by which deadlines count: later than now where only the derived are missing,
+        and never beyond the end of the rest."""
+        if not self._leading:
+            return now_ns
+        open_ns = [f for m in self._leading if (f := self._aligner.frontier_ns(m)) is not None]
+        reached_ns = min(open_ns, default=self._aligner.last_end_ns)
+        enough_ns = reached_ns + self._spec.deadline_ns
+        by_deadline_ns = now_ns if open_ns else min(now_ns, enough_ns)
+        if not self._waited(reached_ns, now_ns):
+            return by_deadline_ns
+        return max(by_deadline_ns, enough_ns)
+
+    def _waited(self, reached_ns: int, now_ns: int) -> bool:
+        """Whether the next window has lacked nothing but the derived for long enough."""
+        if reached_ns < self._next * self._spec.hop_ns + self._spec.length_ns:
+            return False
+        if self._alone_since_ns is None:
+            self._alone_since_ns = now_ns
+        return now_ns - self._alone_since_ns >= DERIVED_WAIT_NS
 
     def _early(self, now_ns: int) -> list[Window]:
+        """Windows whose deadline is over at `now_ns` and that were not shown."""
+        spec = self._spec
+        if now_ns < self._next * spec.hop_ns + spec.length_ns + spec.deadline_ns:
+            return []
         twin = self._aligner.twin(self._spec.deadline_ns)
         return [window for window in twin.poll(now_ns) if window.index >= self._next]
 
@@ -97,6 +135,7 @@ class RevisingAligner:
     def _first(self, window: Window) -> tuple[Health, ...]:
         """The sources' health, with the first that is shown of an index."""
         self._next = window.index + 1
+        self._alone_since_ns = None
         health, self._health = tuple(self._health), []
         return health
 

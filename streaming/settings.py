@@ -96,13 +96,27 @@ SourceSettings = (
 )
 
 
+class SpeechSettings(Settings, frozen=True, kw_only=True):
+    """Words made of a stream's sound. `model`: a folder; empty: the one in pocketsphinx's package.
+
+    `longest_s`: speech without a pause is cut after so long at the latest.
+    """
+
+    engine: Literal["pocketsphinx", "faster-whisper"]
+    model: str = ""
+    language: Annotated[str, Meta(pattern=r"^[a-z]{2,3}$")] = "en"
+    longest_s: Annotated[float, Meta(ge=2, le=25)] = 6.0
+
+
 class StreamSettings(Settings, frozen=True, kw_only=True):
     """One stream: a name and where its modalities come from. `consent`: those who are seen and
-    heard have agreed; without it no camera, microphone or network address is opened."""
+    heard have agreed; without it no camera, microphone or network address is opened.
+    `speech_to_text`: words are made of its sound, see docs/speech-to-text.md."""
 
     name: StreamName = "main"
     sources: Annotated[tuple[SourceSettings, ...], Meta(min_length=1)]
     consent: bool = False
+    speech_to_text: SpeechSettings | None = None
 
 
 class WindowSettings(Settings, frozen=True, kw_only=True):

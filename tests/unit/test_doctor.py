@@ -11,7 +11,17 @@ import pytest
 
 from attune import config
 from attune.cli import main
-from attune.doctor import State, addresses, clock, devices_wanted, files, gpu, libraries, python
+from attune.doctor import (
+    State,
+    addresses,
+    clock,
+    devices_wanted,
+    files,
+    gpu,
+    libraries,
+    python,
+    speech,
+)
 
 
 def settings(**tree: object):
@@ -108,3 +118,19 @@ def test_live_words_are_looked_at_without_a_call(tmp_path: Path):
     assert [f.state for f in found] == ["ok", "fail", "ok", "fail"]
     assert found[3].remedy == "use wss://"
     assert not [f for f in found if "secret" in f.found + f.remedy]
+
+
+def test_engines_of_speech_to_text_are_loaded():
+    sources = [{"kind": "media", "url": "call.mp4"}]
+
+    def found(windows: dict[str, float], **wanted: object):
+        stream = {"sources": sources, "speech_to_text": wanted}
+        (finding,) = speech(settings(streams=[stream], windows=windows))
+        return finding
+
+    later = {"revise_ms": 5000.0}
+    assert found(later, engine="pocketsphinx").state is State.OK
+    missing = found(later, engine="faster-whisper", model="/nowhere/small")
+    assert (missing.state, missing.remedy[:8]) == (State.FAIL, "expected")
+    hasty = found({}, engine="pocketsphinx")
+    assert (hasty.state, hasty.remedy) == (State.FAIL, "give --set windows.revise_ms=10000")

@@ -16,6 +16,7 @@ from streaming.packets import (
     Packet,
     PacketBatch,
     TextMessage,
+    Word,
 )
 from streaming.settings import WindowSettings
 from streaming.windows import Window
@@ -128,6 +129,30 @@ def test_only_guesses_are_nothing_said() -> None:
     (only,) = windows(batch, sound((0, np.zeros(2 * RATE)), end_ms=2000))
     receipt = ready(only).receipts[Modality.TEXT]
     assert (receipt.packets, receipt.state, ready(only).signals.words) == (0, "empty", 0)
+
+
+def test_words_with_times_of_their_own_count_where_they_were_said() -> None:
+    # utterance  [ one 0.3   two 1.9 | three 2.1   four 2.6 )
+    # w0         [                   2.0)  w1 [0.5 ........ 2.5)  w2 [1.0 ... 3.0)
+    times = {"one": 300, "two": 1900, "three": 2100, "four": 2600}
+    utterance = TextMessage(
+        text=" ".join(times),
+        words=tuple(
+            Word(text=text, start_ns=ms * NS_PER_MS, end_ns=(ms + 200) * NS_PER_MS)
+            for text, ms in times.items()
+        ),
+    )
+    packet = Packet(
+        stream="s",
+        modality=Modality.TEXT,
+        seq=0,
+        t_ns=300 * NS_PER_MS,
+        duration_ns=2500 * NS_PER_MS,
+        payload=utterance,
+    )
+    batch = PacketBatch.of("s", Modality.TEXT, [packet], progress_ns=3000 * NS_PER_MS, ended=True)
+    found = windows(batch, sound((0, np.zeros(3 * RATE)), end_ms=3000))
+    assert [ready(w).signals.words for w in found] == [2, 2, 3]
 
 
 def test_faces_come_from_the_grid_and_nobody_there_is_not_a_missing_camera() -> None:
