@@ -480,6 +480,21 @@ def evaluate(
 
 
 @app.command()
+def clock(
+    address: Annotated[
+        str, typer.Argument(help="Where to answer, such as tcp://0.0.0.0:7201 with keys.")
+    ] = "tcp://127.0.0.1:7201",
+    keys: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keys made by attune keys server.")
+    ] = None,
+) -> None:
+    """Tell this host's time to an Attune on another one; see docs/clocks.md."""
+    from attune.clock import serve_clock
+
+    serve_clock(address, keys)
+
+
+@app.command()
 def devices() -> None:
     """List the cameras and microphones of this machine."""
     from attune.devices import show_devices

@@ -217,13 +217,22 @@ def _absolute_source(source: Any) -> Any:
 
 def _absolute_text(source: TextSettings) -> TextSettings:
     """Files made absolute; `tail:PATH` is a file that is followed."""
-    keys = str(Path(source.keys).absolute()) if source.keys else ""
     path, follow = source.path, source.follow
     if path.startswith(TAIL):
         path, follow = path.removeprefix(TAIL), True
     if path != "-" and not source.is_address:
         path = str(Path(path).absolute())
-    return msgspec.structs.replace(source, path=path, follow=follow, keys=keys)
+    return msgspec.structs.replace(
+        source,
+        path=path,
+        follow=follow,
+        keys=_absolute_folder(source.keys),
+        clock_keys=_absolute_folder(source.clock_keys),
+    )
+
+
+def _absolute_folder(folder: str) -> str:
+    return str(Path(folder).absolute()) if folder else ""
 
 
 def _one_line(error: Exception) -> str:

@@ -8,6 +8,7 @@ import sys
 NAMES = (
     "aligner",
     "clock",
+    "host_clock",
     "dtw",
     "model",
     "gpu",

@@ -1,9 +1,9 @@
 """The AsyncAPI 3.0 document of everything that goes over a socket, made from the types themselves.
 
 https://www.asyncapi.com/docs/reference/specification/v3.0.0
-Four servers: the publisher (PUB), its replay port and the control port (ROUTER), and where words
-come from. Invariant: what Attune sends always has every field of its schema; what it takes may
-leave out those with defaults.
+Five servers: the publisher (PUB), its replay port and the control port (ROUTER), where words come
+from, and the clock of the host that sends them. Invariant: what Attune publishes and replies always
+has every field of its schema; what it takes may leave out those with defaults.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from streaming import control, replay
+from streaming import clock_exchange, control, replay
 from streaming.results import SCHEMA, Event, Health, Heartbeat, Result
 from streaming.sources.text_message import LiveText
 
@@ -28,6 +28,8 @@ CONTROL_ASKED = (
 )
 CONTROL_SAID = (control.Done, control.Refused)
 WORDS = (LiveText,)
+CLOCK_ASKED = (clock_exchange.ClockRequest,)
+CLOCK_SAID = (clock_exchange.ClockReply,)
 _STREAM = {"stream": {"description": "name of the stream: 1 to 64 letters, digits, _ . -"}}
 _KIND = {"kind": {"description": "kind of the event, as docs/events.md lists them"}}
 
@@ -47,6 +49,7 @@ def document(version: str) -> dict[str, Any]:
             "replay": _server("127.0.0.1:7101", "ROUTER socket; heartbeats say where"),
             "control": _server("attune-control", "ROUTER socket, ipc or CURVE; control.address"),
             "words": _server("127.0.0.1:7200", "PULL or SUB socket, or WebSocket; docs/sources.md"),
+            "clock": _server("127.0.0.1:7201", "ROUTER or REP socket; docs/clocks.md"),
         },
         "channels": _channels(),
         "operations": _operations(),
@@ -67,6 +70,7 @@ def _channels() -> dict[str, Any]:
         "replay": _channel("replay", None, (*REPLAY_ASKED, *REPLAY_SAID), {}),
         "control": _channel("control", None, (*CONTROL_ASKED, *CONTROL_SAID), {}),
         "words": _channel("words", None, WORDS, {}),
+        "clock": _channel("clock", None, (*CLOCK_ASKED, *CLOCK_SAID), {}),
     }
 
 
@@ -93,6 +97,7 @@ def _operations() -> dict[str, Any]:
     answers = {
         "answerReplay": _answer("replay", REPLAY_ASKED, REPLAY_SAID),
         "answerControl": _answer("control", CONTROL_ASKED, CONTROL_SAID),
+        "answerClock": _answer("clock", CLOCK_ASKED, CLOCK_SAID),
     }
     taken = {"takeWords": {"action": "receive", "channel": {"$ref": "#/channels/words"}}}
     return sent | answers | taken
@@ -112,7 +117,8 @@ def _answer(channel: str, asked: tuple[type, ...], said: tuple[type, ...]) -> di
 
 
 def _messages() -> dict[str, Any]:
-    kinds = (*PUBLISHED, *REPLAY_ASKED, *REPLAY_SAID, *CONTROL_ASKED, *CONTROL_SAID, *WORDS)
+    replies = (*REPLAY_ASKED, *REPLAY_SAID, *CONTROL_ASKED, *CONTROL_SAID)
+    kinds = (*PUBLISHED, *replies, *WORDS, *CLOCK_ASKED, *CLOCK_SAID)
     return {
         kind.__name__: {
             "summary": _first_line(kind),
@@ -132,7 +138,7 @@ def _schemas() -> dict[str, Any]:
     for kind in said:
         properties = sent[kind.__name__]["properties"]
         properties["schema"] = {"const": SCHEMA}
-    asked = (*REPLAY_ASKED, *CONTROL_ASKED, *WORDS)
+    asked = (*REPLAY_ASKED, *CONTROL_ASKED, *WORDS, *CLOCK_ASKED, *CLOCK_SAID)
     _, taken = msgspec.json.schema_components(asked, ref_template=template)
     return {name: _plain(schema) for name, schema in (taken | sent).items()}
 

@@ -40,6 +40,7 @@ class TextSettings(Settings, frozen=True, kw_only=True, tag="text", tag_field="k
 
     Or an address, see docs/sources.md. `keys`: folder with CURVE keys; `late_ms`: how long after
     they were said words may come (0: they are dated when they come); `max_per_s`: messages.
+    `clock`: where the host that sends says its time, see docs/clocks.md; `clock_keys`: as `keys`.
     """
 
     path: str
@@ -49,6 +50,8 @@ class TextSettings(Settings, frozen=True, kw_only=True, tag="text", tag_field="k
     keys: str = ""
     late_ms: Annotated[float, Meta(ge=0, le=60_000)] = 0.0
     max_per_s: Annotated[float, Meta(gt=0, le=10_000)] = 50.0
+    clock: str = ""
+    clock_keys: str = ""
 
     @property
     def is_address(self) -> bool:

@@ -179,10 +179,10 @@ class TextSource:
 
 
 def _require_no_address_settings(settings: TextSettings) -> None:
-    if settings.keys or settings.late_ms:
+    if settings.keys or settings.late_ms or settings.clock or settings.clock_keys:
         raise SourceError(
-            f"{settings.path}: keys and late_ms are for addresses, such as zmq+sub://...; expected "
-            "neither for a file or standard input. Leave them out."
+            f"{settings.path}: keys, late_ms and clock are for addresses, such as zmq+sub://...; "
+            "expected none of them for a file or standard input. Leave them out."
         )
 
 

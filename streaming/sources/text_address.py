@@ -22,6 +22,7 @@ _ZMQ = re.compile(
     r"zmq\+(?P<way>sub|pull)(?:://(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:\[\]\s*]+):(?P<port>\d{1,5})"
     r"(?:/(?P<topic>\S*))?|\+ipc://(?P<path>\S+))"
 )
+_CLOCK = re.compile(r"tcp://(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:\[\]\s*]+):(?P<port>\d{1,5})|ipc://\S+")
 
 
 class Way(StrEnum):
@@ -50,7 +51,32 @@ def parse_address(settings: TextSettings) -> TextAddress:
         raise SourceError(
             f"{found.name}: keys are for zmq+sub and zmq+pull; a WebSocket is encrypted as wss://"
         )
+    _require_clock(settings, found.name)
     return found
+
+
+def _require_clock(settings: TextSettings, name: str) -> None:
+    """Refuse a clock that cannot be asked, or whose times would not be used."""
+    if not settings.clock:
+        if settings.clock_keys:
+            raise SourceError(f"{name}: clock_keys are for a clock; set clock: tcp://HOST:PORT")
+        return
+    match = _CLOCK.fullmatch(settings.clock)
+    if match is None or not 0 < int(match["port"] or 1) < 65536:
+        raise SourceError(
+            f"{name}: unknown clock {settings.clock!r}; expected tcp://HOST:PORT or ipc://PATH"
+        )
+    if not settings.late_ms:
+        raise SourceError(
+            f"{name}: with a clock words are dated when they were said; expected late_ms, how "
+            "long after it they may come, such as late_ms: 2000"
+        )
+    host = match["host"]
+    if not (host is None or is_loopback(host.strip("[]")) or settings.clock_keys):
+        raise SourceError(
+            f"{name}: without keys only clocks on this machine are asked: anybody on the network "
+            "could set the time. Make keys with attune keys, set clock_keys: DIR"
+        )
 
 
 def _zeromq(settings: TextSettings) -> TextAddress:

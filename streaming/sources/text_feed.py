@@ -12,14 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 
 from streaming.clock import NS_PER_MS, Clock, SystemClock
-from streaming.errors import PortLostError
+from streaming.errors import PortLostError, SourceError
 from streaming.health import Health, HealthKind
 from streaming.packets import Modality, Packet, Progress, TextMessage
 from streaming.settings import TextSettings
 from streaming.sources.base import Item
+from streaming.sources.far_clock import FarClock
 from streaming.sources.kept_port import KeptPort
 from streaming.sources.text_address import TextAddress, Way, parse_address
-from streaming.sources.text_message import Dated, LiveText, dated, read_message
+from streaming.sources.text_message import Dated, LiveText, dated, read_message, stated
 from streaming.sources.text_port import Arrival, TextPort
 from streaming.sources.text_refusals import Rate, Refusals
 
@@ -40,6 +41,7 @@ class TextFeed:
         clock: Clock | None = None,
         unix_ns: Callable[[], int] = time.time_ns,
         open_port: Callable[[], TextPort] | None = None,
+        far: FarClock | None = None,
     ) -> None:
         address = parse_address(settings)
         clock = clock or SystemClock()
@@ -53,6 +55,7 @@ class TextFeed:
         self._kept: KeptPort[TextPort] = KeptPort(
             open_port or (lambda: _open_port(address, settings.keys, clock)), clock
         )
+        self._far = far or self._open_clock()
 
     def items(self) -> Iterator[Item]:
         """Words until `close` is called."""
@@ -63,7 +66,7 @@ class TextFeed:
                 yield from self._guarded(self._step)
             yield from self._refused(None)
         finally:
-            self._kept.close()
+            self._close_ports()
         now_ns = self._clock.now_ns()
         yield Progress(stream=self._stream, modality=Modality.TEXT, t_ns=now_ns, ended=True)
 
@@ -71,7 +74,23 @@ class TextFeed:
         """End the iteration."""
         self._stop.set()
         if not self._begun:
+            self._close_ports()
+
+    def _open_clock(self) -> FarClock | None:
+        if not self._settings.clock:
+            return None
+        from streaming.sources.zmq_far_clock import AskedClock
+
+        try:
+            return AskedClock(self._settings.clock, self._settings.clock_keys, self._clock)
+        except SourceError:
             self._kept.close()
+            raise
+
+    def _close_ports(self) -> None:
+        self._kept.close()
+        if self._far is not None:
+            self._far.close()
 
     def _guarded(self, step: Callable[[], list[Item]]) -> list[Item]:
         """What `step` gives, or the news that the connection is gone; and what is due anyway."""
@@ -81,7 +100,7 @@ class TextFeed:
             words = f"{self._name}: {error}; it will be tried again"
             items = [self._health(HealthKind.SOURCE_LOST, words)] if self._kept.lose() else []
         now_ns = self._clock.now_ns()
-        return [*items, *self._promise(now_ns), *self._refused(now_ns)]
+        return [*items, *self._promise(now_ns), *self._refused(now_ns), *self._clock_news()]
 
     def _begin(self) -> list[Item]:
         self._kept.start()
@@ -108,7 +127,8 @@ class TextFeed:
         found = read_message(arrival.data)
         if isinstance(found, str):
             return self._refuse(HealthKind.CORRUPT, f"a message {found}")
-        when = dated(found, arrival.arrival_ns, self._wall_ahead_ns(), self._late_ns)
+        said = stated(found, self._wall_ahead_ns(), self._far)
+        when = dated(said, arrival.arrival_ns, self._late_ns)
         if isinstance(when, str):
             return self._refuse(HealthKind.CORRUPT, f"a message {when}")
         return [*self._doubts(when), self._packet(found, when)]
@@ -122,6 +142,8 @@ class TextFeed:
 
     def _doubts(self, when: Dated) -> list[Item]:
         """What is to be said of a time that could not be used; the words count all the same."""
+        if when.absurd and self._far is not None:
+            self._far.doubt()
         if when.absurd:
             words = "words state a time that cannot be; dated when they came"
             return [self._health(HealthKind.CLOCK_JUMP, f"{self._name}: {words}", 1)]
@@ -138,6 +160,7 @@ class TextFeed:
             seq=seq,
             t_ns=max(when.t_ns, self._promised_ns),
             duration_ns=when.duration_ns,
+            uncertainty_ns=when.uncertainty_ns,
             payload=TextMessage(
                 text=found.text.strip(),
                 language=found.language or self._settings.language,
@@ -153,6 +176,10 @@ class TextFeed:
         self._promised_ns = max(now_ns - self._late_ns, 0)
         t_ns = self._promised_ns
         return [Progress(stream=self._stream, modality=Modality.TEXT, t_ns=t_ns)]
+
+    def _clock_news(self) -> list[Item]:
+        news = [] if self._far is None else self._far.news()
+        return [self._health(kind, f"{self._name}: {words}") for kind, words in news]
 
     def _refused(self, now_ns: int | None) -> list[Item]:
         return [

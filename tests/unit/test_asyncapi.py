@@ -11,8 +11,9 @@ import pytest
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from streaming import control, replay
+from streaming import clock_exchange, control, replay
 from streaming.asyncapi import document
+from streaming.clock_exchange import Asking
 from streaming.health import Health, HealthKind
 from streaming.replay import Ring
 from streaming.settings import CameraSettings, MediaSettings, StreamSettings, TextSettings
@@ -94,6 +95,15 @@ def test_what_is_asked_of_the_replay_port_and_what_it_says_fits():
     assert not fits(
         "ReplayRequest", b'{"type":"replay","stream":"cam","epoch":7,"first":0,"last":1}'
     )
+
+
+def test_what_is_asked_of_a_clock_and_what_it_says_fits():
+    question = Asking("tcp://there", 0).ask(0)
+    assert fits("ClockRequest", question)
+    assert clock_exchange.decode_request(question) is not None
+    assert fits("ClockReply", b'{"type":"clock","id":1,"received_ns":-5,"replied_ns":7}')
+    assert not fits("ClockReply", b'{"type":"clock","id":1,"received_ns":5}')
+    assert not fits("ClockRequest", b'{"type":"clock"}')
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,6 @@ def test_however_it_is_written_and_rotated_every_byte_comes_once(
 
 
 def test_what_only_addresses_have_is_refused(tmp_path: Path):
-    for wrong in ({"keys": "keys/bot"}, {"late_ms": 100.0}):
-        with pytest.raises(SourceError, match="keys and late_ms are for addresses"):
+    for wrong in ({"keys": "keys/bot"}, {"late_ms": 100.0}, {"clock": "tcp://127.0.0.1:1"}):
+        with pytest.raises(SourceError, match="keys, late_ms and clock are for addresses"):
             TextSource(TextSettings(path=str(tmp_path / "a"), follow=True, **wrong), stream="s")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from source_items import Taken
 
 from streaming.clock import NS_PER_MS, NS_PER_S, HandClock
+from streaming.clock_exchange import News
 from streaming.errors import PortLostError, SourceError
 from streaming.health import Health, HealthKind
 from streaming.packets import Modality, Packet, Progress
@@ -33,7 +34,7 @@ def at(t_ms: int, data: bytes | None = None, **fields: Any) -> Arrival:
     return Arrival(data=data or json.dumps(fields).encode(), arrival_ns=t_ms * MS)
 
 
-def feed(*scripts: Sequence[Answer], **settings: Any) -> Taken:
+def feed(*scripts: Sequence[Answer], far: ScriptedClock | None = None, **settings: Any) -> Taken:
     """What comes of one script for each connection, until the last is over."""
     clock = HandClock()
     ports = [ScriptedWords(clock, script) for script in scripts]
@@ -52,10 +53,32 @@ def feed(*scripts: Sequence[Answer], **settings: Any) -> Taken:
         clock=clock,
         unix_ns=lambda: UNIX_NS + clock.now_ns(),
         open_port=open_port,
+        far=far,
     )
     taken = Taken(list(source.items()))
     assert all(port.closed for port in ports)
     return taken
+
+
+class ScriptedClock:
+    """Another host's, `ahead_ns` behind the session clock, known to `uncertainty_ns`."""
+
+    def __init__(self, ahead_ns: int, uncertainty_ns: int, *news: News) -> None:
+        self._ahead_ns, self._uncertainty_ns, self._news = ahead_ns, uncertainty_ns, list(news)
+        self.doubts, self.closed = 0, False
+
+    def at(self, host_ns: int) -> tuple[int, int]:
+        return host_ns + self._ahead_ns, self._uncertainty_ns
+
+    def doubt(self) -> None:
+        self.doubts += 1
+
+    def news(self) -> list[News]:
+        news, self._news = self._news, []
+        return news
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def told(taken: Taken, kind: HealthKind) -> tuple[int, list[str]]:
@@ -147,6 +170,77 @@ def test_what_is_no_message_costs_itself(data, reason):
     assert reason in detail
     assert detail.startswith("zmq+pull://127.0.0.1:7200: a message ")
     assert "\n" not in detail
+
+
+def test_words_of_another_host_are_dated_by_its_clock_as_surely_as_that_is_known():
+    # said by that host's clock   2.0 - 2.5    2.9     0.9
+    # so, an hour on       3602.0 - 3602.5  3602.9  3600.9
+    # came                          3603.0  3603.1  3603.2: over 2 s late
+    hour_ms = 3_600_000
+    far = ScriptedClock(hour_ms * MS, 5 * MS, (HealthKind.DESYNCHRONISED, "the clock is gone"))
+    taken = feed(
+        [
+            at(hour_ms + 3000, text="a", start_ns=2 * S, end_ns=2500 * MS),
+            at(hour_ms + 3100, text="b", start_ns=2900 * MS),
+            at(hour_ms + 3200, text="c", start_ns=900 * MS),
+        ],
+        far=far,
+        late_ms=2000,
+    )
+    found = [
+        (p.t_ns // MS - hour_ms, p.duration_ns // MS, p.uncertainty_ns // MS) for p in taken.text
+    ]
+    assert found == [(2000, 500, 5), (2900, 0, 5), (1200, 0, 305)]
+    assert told(taken, HealthKind.LATE)[0] == 1
+    detail = "zmq+pull://127.0.0.1:7200: the clock is gone"
+    assert told(taken, HealthKind.DESYNCHRONISED) == (0, [detail])
+    assert (far.doubts, far.closed) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("before_ms", "unsure_ms", "jumps"),
+    [
+        (6, 5, 0),
+        (-4, 5, 0),  # ahead of now by less than the clock may be off
+        (-6, 5, 1),  # nothing comes before it is said
+        (6, 1001, 1),  # hardly known
+        (3_601_000, 5, 1),
+    ],
+)
+def test_impossible_times_of_another_host_are_quarantined_and_have_its_clock_looked_at(
+    before_ms, unsure_ms, jumps
+):
+    came_ms, ahead_ms = 4_000_000, 7_000
+    far = ScriptedClock(ahead_ms * MS, unsure_ms * MS)
+    start_ns = (came_ms - ahead_ms - before_ms) * MS
+    taken = feed([at(came_ms, text="a", start_ns=start_ns)], far=far, late_ms=2000)
+    (packet,) = taken.text
+    assert (far.doubts, told(taken, HealthKind.CLOCK_JUMP)[0]) == (jumps, jumps)
+    dated = (came_ms, 1000) if jumps else (came_ms - max(before_ms, 0), unsure_ms)
+    assert (packet.t_ns // MS, packet.uncertainty_ns // MS) == dated
+
+
+def test_the_wall_clock_stays_what_it_is_beside_another_hosts_clock():
+    far = ScriptedClock(7 * S, 5 * MS)
+    said = "2023-11-14T22:13:23+00:00"
+    taken = feed([at(4000, text="a", start=said)], far=far, late_ms=2000)
+    assert [(p.t_ns, p.uncertainty_ns) for p in taken.text] == [(3 * S, 0)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"clock": "tcp://127.0.0.1:7201"}, "expected late_ms"),
+        ({"clock": "10.0.0.7:7201", "late_ms": 1}, "expected tcp://HOST:PORT"),
+        ({"clock": "tcp://127.0.0.1:0", "late_ms": 1}, "expected tcp://HOST:PORT"),
+        ({"clock": "tcp://10.0.0.7:7201", "late_ms": 1}, "set clock_keys: DIR"),
+        ({"clock_keys": "keys"}, "set clock: tcp://HOST:PORT"),
+    ],
+)
+def test_a_clock_that_cannot_be_asked_is_refused_in_one_line(wrong, reason):
+    with pytest.raises(SourceError, match=reason) as told_of:
+        parse_address(TextSettings(path="zmq+pull://127.0.0.1:7200", **wrong))
+    assert "\n" not in str(told_of.value)
 
 
 def test_a_flood_is_cut_to_its_rate_and_told_of_once_a_second():
