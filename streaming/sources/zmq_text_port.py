@@ -23,8 +23,10 @@ from streaming.sources.text_port import CUT_BYTES, Arrival
 OPEN_S = 3.0
 WAITING = 1_000  # messages; beyond it a pusher waits, and a publisher leaves them out
 OPTIONS = {zmq.MAXMSGSIZE: CUT_BYTES, zmq.RCVHWM: WAITING, zmq.LINGER: 0}
-# A publisher that stands still is noticed in 2 s.
-HEARTBEAT = {zmq.HEARTBEAT_IVL: 800, zmq.HEARTBEAT_TIMEOUT: 1200, zmq.RECONNECT_IVL: -1}
+# A publisher that stands still is noticed in 2 s. Connecting again is left to `KeptPort`: libzmq's
+# own would come in an hour. Switched off (-1), it takes the pipe away while a message is being
+# read, and libzmq aborts the process (fq.cpp: !_more).
+HEARTBEAT = {zmq.HEARTBEAT_IVL: 800, zmq.HEARTBEAT_TIMEOUT: 1200, zmq.RECONNECT_IVL: 3_600_000}
 _REFUSED = {
     zmq.Event.HANDSHAKE_FAILED_AUTH: "it does not let these keys in",
     zmq.Event.HANDSHAKE_FAILED_PROTOCOL: "it speaks another protocol, or has other keys",
