@@ -15,10 +15,11 @@ from actors.messages import Cargo, Packets, StreamEnded, StreamOpened
 from actors.translate import window_ready
 from streaming.aligner import Aligner
 from streaming.clock import NS_PER_MS, NS_PER_S, Clock
-from streaming.packets import T_NS, PacketBatch
+from streaming.packets import T_NS, Modality, PacketBatch
 from streaming.revising import RevisingAligner
-from streaming.settings import WindowSettings
-from streaming.windows import Window
+from streaming.settings import SyncSettings, WindowSettings
+from streaming.sync.meter import SyncMeter
+from streaming.windows import Status, Window
 
 PATIENCE_NS = 2 * NS_PER_S  # for what was sent before, when a stage takes another's place
 
@@ -27,6 +28,7 @@ class _Stream(msgspec.Struct, eq=False):
     aligner: Aligner | RevisingAligner
     opened: StreamOpened
     account: Account
+    meter: SyncMeter | None = None  # of a stream that can be seen and heard
     from_index: int = 0  # windows before this one have been published
     from_ns: int = 0  # packets before this time are of no use any more
     behind_ns: int = 0  # until packets of this time have come, no deadline counts
@@ -48,8 +50,9 @@ class AlignStage:
         published: Mapping[str, int] | None = None,
         carried: Mapping[str, Carried] | None = None,
         ended: Mapping[str, int] | None = None,
+        sync: SyncSettings | None = None,
     ) -> None:
-        self._windows = windows
+        self._windows, self._sync = windows, sync or SyncSettings()
         self._hop_ns = round(windows.hop_ms * NS_PER_MS)
         self._clock = clock
         self._streams: dict[str, _Stream] = {}
@@ -70,7 +73,8 @@ class AlignStage:
                     stream = self._begin(opened, self._oldest_ns(batch))
                 if stream is None:
                     return []
-                stream.aligner.push(_kept(stream, cargo))
+                kept = _kept(stream, cargo)
+                stream.aligner.push(stream.meter.moved(kept) if stream.meter else kept)
                 if batch.progress_ns >= stream.behind_ns:
                     stream.behind_ns = 0
                 return self._poll(stream)
@@ -107,12 +111,17 @@ class AlignStage:
             self._aligner(opened, start),
             opened,
             Account(carried if carried and carried.segment == opened.segment else None),
+            self._meter(opened),
             from_index=since,
             from_ns=start * self._hop_ns,
             behind_ns=now_ns - opened.origin_ns - self._hop_ns,
             patient_ns=now_ns + PATIENCE_NS,
         )
         return stream
+
+    def _meter(self, opened: StreamOpened) -> SyncMeter | None:
+        both = {Modality.VIDEO, Modality.AUDIO} <= set(opened.modalities)
+        return SyncMeter(opened.stream, self._sync) if both else None
 
     def _oldest_ns(self, batch: PacketBatch) -> int:
         times = batch.header[:, T_NS]
@@ -143,13 +152,28 @@ class AlignStage:
 
     def _ready(self, stream: _Stream, window: Window, now_ns: int) -> Cargo:
         stream.end_ns = max(stream.end_ns, window.end_ns)
-        return window_ready(
-            window,
+        ready = window_ready(
+            _metered(stream.meter, window) if stream.meter else window,
             self._hop_ns,
             closed_at_ns=now_ns,
             origin_ns=stream.opened.origin_ns,
             paced=stream.opened.paced,
         )
+        if stream.meter is None:
+            return ready
+        return msgspec.structs.replace(ready, sync=stream.meter.receipt)
+
+
+def _metered(meter: SyncMeter, window: Window) -> Window:
+    """`window` with what its sound and picture together told, if it is settled."""
+    views = tuple(
+        msgspec.structs.replace(view, offset_ns=meter.moved_ns)
+        if meter.moved_ns and view.modality is Modality.AUDIO
+        else view
+        for view in window.views
+    )
+    told = () if window.status is Status.PROVISIONAL else meter.observe(window)
+    return msgspec.structs.replace(window, views=views, health=(*window.health, *told))
 
 
 def _kept(stream: _Stream, cargo: Packets) -> PacketBatch:

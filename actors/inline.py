@@ -42,7 +42,7 @@ class InlinePipeline:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._mailbox: Mailbox[Cargo] = Mailbox(IN_FLIGHT)
-        self._align = align or AlignStage(settings.windows, self._clock)
+        self._align = align or AlignStage(settings.windows, self._clock, sync=settings.sync)
         self._infer = InferStage(analyser, self._clock)
         self._publish = PublishStage(settings, sinks, self._clock)
         self._ingest = Ingest(settings.streams, settings, self._clock, self._mailbox.put)

@@ -18,6 +18,7 @@ from streaming.results import (
     ModalityReceipt,
     Prediction,
     Signals,
+    SyncReceipt,
 )
 from streaming.settings import StreamSettings
 from streaming.windows import ClosedBy, Status
@@ -113,6 +114,7 @@ class WindowReady(msgspec.Struct, frozen=True, kw_only=True, tag=True, eq=False)
     loudness: LoudnessTrack
     faces: tuple[FaceCount, ...]
     signals: Signals
+    sync: SyncReceipt | None = None
     health: tuple[Health, ...]
     closed_at_ns: int
     origin_ns: int

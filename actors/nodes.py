@@ -206,7 +206,9 @@ class AlignNode(Node):
             self._pulse(),
         )
         self._link = push
-        stage = AlignStage(self._settings.windows, self._clock, published, accounts, ended)
+        stage = AlignStage(
+            self._settings.windows, self._clock, published, accounts, ended, self._settings.sync
+        )
         ticked_ns = self._clock.now_ns()
         while not self._stop.is_set():
             out = [ready for cargo in pull.drain(TICK_MS) for ready in stage.handle(cargo)]

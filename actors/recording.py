@@ -13,7 +13,7 @@ from actors.align import AlignStage
 from actors.messages import Cargo, Packets, StreamOpened, encode
 from streaming.clock import Clock, HandClock
 from streaming.packets import AudioChunk, FaceObservation, Payload, TextMessage
-from streaming.settings import WindowSettings
+from streaming.settings import SyncSettings, WindowSettings
 from streaming.sinks.recording import OPENED, PACKETS, TICK, RecordingWriter
 
 
@@ -24,11 +24,17 @@ class RecordedAlign:
     """
 
     def __init__(
-        self, windows: WindowSettings, clock: Clock, writer: RecordingWriter, *, keep_media: bool
+        self,
+        windows: WindowSettings,
+        clock: Clock,
+        writer: RecordingWriter,
+        *,
+        keep_media: bool,
+        sync: SyncSettings | None = None,
     ) -> None:
         self._clock = clock
         self._held = HandClock(clock.now_ns())
-        self._stage = AlignStage(windows, self._held)
+        self._stage = AlignStage(windows, self._held, sync=sync)
         self._writer = writer
         self._keep_media = keep_media
 
@@ -74,8 +80,8 @@ def without_media(cargo: Cargo) -> Cargo:
 
 def _emptied(payload: Payload) -> Payload:
     match payload:
-        case AudioChunk(sample_rate_hz=rate_hz):
-            return AudioChunk(samples=np.zeros((0, 1), np.float32), sample_rate_hz=rate_hz)
+        case AudioChunk():
+            return msgspec.structs.replace(payload, samples=np.zeros((0, 1), np.float32))
         case FaceObservation():
             return msgspec.structs.replace(payload, faces=())
         case TextMessage():

@@ -58,7 +58,7 @@ class Replay:
     ) -> None:
         self._recording = recording
         self._clock = HandClock()
-        self._align = AlignStage(settings.windows, self._clock)
+        self._align = AlignStage(settings.windows, self._clock, sync=settings.sync)
         self._infer = None if analyser is None else InferStage(analyser, self._clock)
         self._memory = MemorySink(live=False)
         self._publish = PublishStage(settings, [self._memory, *sinks], self._clock)

@@ -143,6 +143,7 @@ def prediction(
         signals=msgspec.structs.replace(
             ready.signals, speech_share=_round(speech_share), sounds=_sounds(scores)
         ),
+        sync=ready.sync,
         model=model,
         timing=timing,
     )

@@ -39,7 +39,9 @@ class Recorder:
         writer = RecordingWriter(self._path, about(settings, model, keep_media=self._keep_media))
         self.sinks = (writer,)
         clock = SystemClock()
-        return RecordedAlign(settings.windows, clock, writer, keep_media=self._keep_media)
+        return RecordedAlign(
+            settings.windows, clock, writer, keep_media=self._keep_media, sync=settings.sync
+        )
 
 
 def about(settings: AttuneSettings, model: str, *, keep_media: bool) -> dict[str, str]:

@@ -178,6 +178,11 @@ def _require_work(settings: AttuneSettings) -> None:
         raise UsageError(
             "a control address works with Ray in real time only: leave out --inline and --fast"
         )
+    if settings.sync.correct and not settings.vision.light_hz:
+        raise UsageError(
+            "sync.correct moves the sound by what flashes show; also set vision.light_hz, "
+            "such as 30, so that they are looked for"
+        )
     spans = settings.windows
     if (spans.length_ms / spans.hop_ms) % 1:
         raise UsageError(

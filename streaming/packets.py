@@ -25,10 +25,28 @@ Float32Array = npt.NDArray[np.float32]
 Int64Array = npt.NDArray[np.int64]
 
 
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened at an instant between these two, counted from its packet's `t_ns`."""
+
+    from_ns: int
+    to_ns: int
+
+
+class Light(msgspec.Struct, frozen=True, kw_only=True):
+    """Mean grey level, 0 to 255, of a picture taken `before_ns` before its packet's `t_ns`."""
+
+    before_ns: int
+    level: float
+
+
 class VideoFrame(msgspec.Struct, frozen=True, kw_only=True, eq=False, tag=True):
-    """One picture. `pixels`: uint8 RGB (H, W, 3), read-only."""
+    """One picture. `pixels`: uint8 RGB (H, W, 3), read-only.
+
+    `light`: of the pictures since the last one that was looked at, where it is followed.
+    """
 
     pixels: Uint8Array
+    light: tuple[Light, ...] = ()
 
 
 class FaceCrop(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -41,18 +59,23 @@ class FaceCrop(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class FaceObservation(msgspec.Struct, frozen=True, kw_only=True, eq=False, tag=True):
-    """All faces of one frame, largest first. An empty tuple says: looked, and nobody was there."""
+    """All faces of one frame, largest first. An empty tuple says: looked, and nobody was there.
+
+    `flashes`: of the whole picture since the last look, where its light is followed.
+    """
 
     frame_width_px: int
     frame_height_px: int
     faces: tuple[FaceCrop, ...]
+    flashes: tuple[Mark, ...] = ()
 
 
 class AudioChunk(msgspec.Struct, frozen=True, kw_only=True, eq=False, tag=True):
-    """Sound. `samples`: float32 (N, C) in [-1, 1]."""
+    """Sound. `samples`: float32 (N, C) in [-1, 1]. `onsets`: where it sets in out of quiet."""
 
     samples: Float32Array
     sample_rate_hz: int
+    onsets: tuple[Mark, ...] = ()
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):

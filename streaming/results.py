@@ -82,12 +82,27 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
     sounds: dict[str, Unit] = {}
 
 
+class SyncReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """How late the sound is beside the picture (negative: early), by flashes and their sounds.
+
+    The truth lies within `uncertainty_ms` of `av_offset_ms`; both are None while it is not known.
+    `confidence`: that the agreement of so many `pairs` is no accident. `corrected_ms`: how much of
+    what the sound was late has been taken off; the offset is what is left.
+    """
+
+    av_offset_ms: float | None = None
+    uncertainty_ms: float | None = None
+    confidence: Unit | None = None
+    pairs: int = 0
+    corrected_ms: float = 0.0
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
     """What the people in one window of one stream seem to feel.
 
     `sentiment`, `arousal` and `emotions` are None when there was not enough evidence. A
     provisional result is followed by one other of the same `index`: final (revision 0, the same
-    input) or revised (revision 1).
+    input) or revised (revision 1). `sync` is None where no flash was seen.
     """
 
     schema: str = SCHEMA
@@ -105,6 +120,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
     emotions: dict[str, Unit] | None
     modalities: dict[Modality, ModalityReceipt]
     signals: Signals
+    sync: SyncReceipt | None = None
     model: str
     timing: Timing = Timing()
 

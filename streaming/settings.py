@@ -162,12 +162,23 @@ MODALITY_SPECS = {
 class VisionSettings(Settings, frozen=True, kw_only=True):
     """How faces are found. `detector`: "haar", or the path of a YuNet ONNX model.
 
-    `rate_hz`: frames looked at each second; the rest is decoded and passed over.
+    `rate_hz`: frames looked at each second; the rest is decoded and passed over. `light_hz`: frames
+    whose brightness is followed for flashes, see docs/synchronisation.md; 0: none.
     """
 
     detector: str = "haar"
     rate_hz: Annotated[float, Meta(gt=0, le=60)] = FACE_GRID_HZ
+    light_hz: Annotated[float, Meta(ge=0, le=120)] = 0.0
     min_face_share: Annotated[float, Meta(gt=0, le=1)] = 0.08
+
+
+class SyncSettings(Settings, frozen=True, kw_only=True):
+    """When sound and picture count as out of step: the sound early or late by more than this, by
+    default where viewers begin to notice (ITU-R BT.1359-1). `correct`: move the sound."""
+
+    early_ms: Positive = 45.0
+    late_ms: Positive = 125.0
+    correct: bool = False
 
 
 class EncoderSettings(Settings, frozen=True, kw_only=True):
@@ -276,6 +287,7 @@ class AttuneSettings(Settings, frozen=True, kw_only=True):
     streams: tuple[StreamSettings, ...] = ()
     windows: WindowSettings = WindowSettings()
     vision: VisionSettings = VisionSettings()
+    sync: SyncSettings = SyncSettings()
     model: ModelSettings = ModelSettings()
     events: EventSettings = EventSettings()
     pipeline: PipelineSettings = PipelineSettings()

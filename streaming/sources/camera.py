@@ -21,9 +21,11 @@ from streaming.settings import CameraSettings, VisionSettings
 from streaming.sources.base import Item
 from streaming.sources.frame_port import FramePort, Shot
 from streaming.sources.kept_port import KeptPort
-from streaming.sources.media_video import MAX_SIDE_PX, Ticks
+from streaming.sources.light import LightLog
+from streaming.sources.media_video import MAX_SIDE_PX
 from streaming.sources.opencv_port import OpenCvPort
 from streaming.sources.picture_health import PictureJudge
+from streaming.sources.ticks import Ticks
 
 POLL_S = 0.1
 SAME_CLOCK_NS = NS_PER_S  # a driver's time this little before arrival is session time
@@ -51,7 +53,8 @@ class CameraSource:
         self._length_ns = round(settings.duration_s * NS_PER_S)
         self._stop = threading.Event()
         self._ticks, self._map, self._judge = Ticks(vision.rate_hz), ClockMap(), PictureJudge()
-        self._start_ns = self._last_ns = 0
+        self._light = LightLog(vision.light_hz)
+        self._start_ns = self._last_ns = self._lit_ns = 0
         self._seq = 0
         self._size = (0, 0)
         self._kept: KeptPort[FramePort] = KeptPort(
@@ -96,7 +99,7 @@ class CameraSource:
         if port is None:
             self._kept.reopen(self._stop)
             return []
-        shot = port.read(POLL_S, self._start_ns + self._ticks.next_ns)
+        shot = port.read(POLL_S, self._start_ns + self._wanted_ns())
         if shot is not None:
             return self._take(shot, port.frame_ns)
         self._kept.require_life()
@@ -105,12 +108,23 @@ class CameraSource:
     def _take(self, shot: Shot, frame_ns: int) -> list[Item]:
         items = self._back()
         t_ns, uncertainty_ns = self._dated(shot, frame_ns)
+        self._follow(shot, t_ns)
         if t_ns <= self._last_ns or not self._ticks.wants(t_ns - self._start_ns):
             return items
         self._last_ns = t_ns
         items += self._sized(shot.pixels)
         items += [self._health(*found) for found in self._judge.look(shot.pixels, t_ns)]
         return [*items, self._packet(t_ns, uncertainty_ns, shot)]
+
+    def _wanted_ns(self) -> int:
+        """When the next frame is wanted: to be looked at, or for its light alone."""
+        light_ns = self._light.next_ns
+        return self._ticks.next_ns if light_ns is None else min(light_ns, self._ticks.next_ns)
+
+    def _follow(self, shot: Shot, t_ns: int) -> None:
+        if t_ns > self._lit_ns and self._light.wants(t_ns - self._start_ns):
+            self._lit_ns = t_ns
+            self._light.add(t_ns, float(np.mean(cv2.mean(shot.pixels)[:3])))
 
     def _dated(self, shot: Shot, frame_ns: int) -> tuple[int, int]:
         """Session time of the exposure, and its uncertainty.
@@ -153,7 +167,7 @@ class CameraSource:
             t_ns=t_ns,
             duration_ns=round(NS_PER_S / self._rate_hz),
             uncertainty_ns=uncertainty_ns,
-            payload=VideoFrame(pixels=_rgb(shot.pixels)),
+            payload=VideoFrame(pixels=_rgb(shot.pixels), light=self._light.take(t_ns)),
         )
 
     def _health(self, kind: HealthKind, detail: str) -> Health:

@@ -21,6 +21,7 @@ from streaming.sources.face_detectors import (
     make_detector,
 )
 from streaming.sources.face_tracking import FaceTrack, FaceTracker
+from streaming.sources.marking import FlashMarker
 
 CROP_PX = 64
 MAX_FACES = 5
@@ -33,6 +34,7 @@ class FaceReducer:
     def __init__(self, vision: VisionSettings, detector: Detector | None = None) -> None:
         self._detector = detector or make_detector(vision.detector)
         self._tracker = FaceTracker(self._detector, vision.min_face_share)
+        self._flashes = FlashMarker()
 
     def observe(self, packet: Packet) -> Packet:
         """`packet` with its `VideoFrame` replaced by a `FaceObservation`; others as they are."""
@@ -44,6 +46,7 @@ class FaceReducer:
             frame_width_px=frame.pixels.shape[1],
             frame_height_px=frame.pixels.shape[0],
             faces=tuple(self._cut(frame.pixels, track) for track in tracks),
+            flashes=self._flashes.flashes(frame, packet.t_ns),
         )
         return Packet(
             stream=packet.stream,

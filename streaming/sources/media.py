@@ -47,7 +47,7 @@ class MediaSource:
         self._closed = self._iterating = False
         self._failed: str | None = None
         try:
-            self._tracks = self._open_tracks(settings, vision.rate_hz, hop_ns)
+            self._tracks = self._open_tracks(settings, vision, hop_ns)
             self.modalities: tuple[Modality, ...] = tuple(t.modality for t in self._tracks)
             self._packets = self._demux()
             self._probe()
@@ -79,7 +79,7 @@ class MediaSource:
             self._container.close()
 
     def _open_tracks(
-        self, settings: MediaSettings, rate_hz: float, hop_ns: int
+        self, settings: MediaSettings, vision: VisionSettings, hop_ns: int
     ) -> tuple[Track, ...]:
         video, audio = choose_tracks(self._container, settings)
         starts = [
@@ -91,9 +91,7 @@ class MediaSource:
         stitcher = Stitcher(self._zero_ns if starts else None)
         tracks: list[Track] = []
         if video is not None:
-            tracks.append(
-                VideoTrack(video, stream=self._stream, stitcher=stitcher, rate_hz=rate_hz)
-            )
+            tracks.append(VideoTrack(video, stream=self._stream, stitcher=stitcher, vision=vision))
         if audio is not None:
             tracks.append(AudioTrack(audio, stream=self._stream, stitcher=stitcher, hop_ns=hop_ns))
         self._by_index = {t.track.index: t for t in tracks}

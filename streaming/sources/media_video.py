@@ -6,8 +6,6 @@ at its own presentation time; what it covers ends where the next tick or frame t
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame as AvVideoFrame
@@ -17,27 +15,15 @@ from av.video.stream import VideoStream
 from streaming.clock import NS_PER_S
 from streaming.packets import Modality, Packet, Uint8Array, VideoFrame
 from streaming.results import HealthKind
+from streaming.settings import VisionSettings
+from streaming.sources.light import LightLog
 from streaming.sources.media_time import Stitcher
 from streaming.sources.media_tracks import Track, to_ns
+from streaming.sources.ticks import Ticks
 
 MAX_SIDE_PX = 1280
+LIGHT_PX = (32, 18)  # to take the mean of
 MAX_FRAME_NS = NS_PER_S  # of a frame whose duration nobody knows
-
-
-class Ticks:
-    """The instants `i / rate_hz` at which a picture is wanted."""
-
-    def __init__(self, rate_hz: float) -> None:
-        self._rate = Fraction(rate_hz).limit_denominator(10_000)
-        self.next_ns = 0
-
-    def wants(self, t_ns: int) -> bool:
-        """Whether the picture at `t_ns` is the first at or after a tick; then the tick is used."""
-        if t_ns < self.next_ns:
-            return False
-        index = int(t_ns * self._rate // NS_PER_S) + 1
-        self.next_ns = -int(-index * NS_PER_S // self._rate)
-        return True
 
 
 class VideoTrack(Track):
@@ -46,11 +32,12 @@ class VideoTrack(Track):
     modality = Modality.VIDEO
 
     def __init__(
-        self, track: VideoStream, *, stream: str, stitcher: Stitcher, rate_hz: float
+        self, track: VideoStream, *, stream: str, stitcher: Stitcher, vision: VisionSettings
     ) -> None:
         super().__init__(track, stream=stream, stitcher=stitcher)
-        self._ticks = Ticks(rate_hz)
-        self._reformatter = VideoReformatter()
+        self._ticks = Ticks(vision.rate_hz)
+        self._reformatter, self._small = VideoReformatter(), VideoReformatter()
+        self._light = LightLog(vision.light_hz)
         self._pending: Packet | None = None
         self._seq = 0
         self._last_ns = -1
@@ -83,6 +70,8 @@ class VideoTrack(Track):
             return
         self._last_ns = t_ns
         self._settle(t_ns)
+        if self._light.wants(t_ns):
+            self._light.add(t_ns, self._level(frame))
         if not self._ticks.wants(t_ns):
             return
         end_ns = max(t_ns + (duration_ns or MAX_FRAME_NS), self._ticks.next_ns)
@@ -95,7 +84,7 @@ class VideoTrack(Track):
             t_ns=t_ns,
             duration_ns=end_ns - t_ns,
             uncertainty_ns=uncertainty_ns,
-            payload=VideoFrame(pixels=self._pixels(frame)),
+            payload=VideoFrame(pixels=self._pixels(frame), light=self._light.take(t_ns)),
         )
         self._seq += 1
 
@@ -117,6 +106,13 @@ class VideoTrack(Track):
                 payload=packet.payload,
             )
         )
+
+    def _level(self, frame: AvVideoFrame) -> float:
+        """Mean grey level, 0 to 255."""
+        small = self._small.reformat(
+            frame, *LIGHT_PX, format="gray", interpolation="AREA", threads=1
+        )
+        return float(small.to_ndarray().mean())
 
     def _pixels(self, frame: AvVideoFrame) -> Uint8Array:
         scale = min(1.0, MAX_SIDE_PX / max(frame.width, frame.height))

@@ -5,6 +5,7 @@ Invariant: device and demo libraries are imported only when a source of their ki
 
 from __future__ import annotations
 
+from streaming.packets import Modality
 from streaming.settings import (
     CameraSettings,
     MediaSettings,
@@ -15,12 +16,20 @@ from streaming.settings import (
     VisionSettings,
 )
 from streaming.sources.base import Source
+from streaming.sources.marking import MarkedSource
 
 
 def open_source(
     settings: SourceSettings, *, stream: str, vision: VisionSettings, hop_ns: int
 ) -> Source:
     """Open what `settings` describe; `SourceError` with one clear line where that fails."""
+    source = _opened(settings, stream, vision, hop_ns)
+    if vision.light_hz and Modality.AUDIO in source.modalities:
+        return MarkedSource(source)
+    return source
+
+
+def _opened(settings: SourceSettings, stream: str, vision: VisionSettings, hop_ns: int) -> Source:
     match settings:
         case MediaSettings():
             from streaming.sources.media import MediaSource

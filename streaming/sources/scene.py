@@ -17,6 +17,7 @@ import numpy as np
 from streaming.clock import NS_PER_MS, NS_PER_S
 from streaming.packets import (
     Float32Array,
+    Light,
     Modality,
     Packet,
     Payload,
@@ -28,6 +29,7 @@ from streaming.packets import (
 from streaming.settings import AUDIO_RATE_HZ, SyntheticSettings, VisionSettings
 from streaming.sources.audio_framing import AudioFramer
 from streaming.sources.base import Item, due_ns
+from streaming.sources.light import LightLog
 
 DISORDER_NS = NS_PER_S  # most that a disordered packet is held up
 Span = tuple[int, int]
@@ -89,7 +91,7 @@ class SceneSource:
         self._scene = scene
         self._settings = settings
         self._stream = stream
-        self._rate_hz = vision.rate_hz
+        self._rate_hz, self._light = vision.rate_hz, LightLog(vision.light_hz)
         self._hop_ns = hop_ns
         self._end_ns = round(settings.duration_s * NS_PER_S)
         self._closed = False
@@ -138,9 +140,16 @@ class SceneSource:
             next_ns = min(round((i + 1) * NS_PER_S / self._rate_hz), self._end_ns)
             pixels = self._scene.render(t_ns)
             pixels.flags.writeable = False
-            frame = VideoFrame(pixels=pixels)
+            frame = VideoFrame(pixels=pixels, light=self._followed(t_ns))
             yield self._packet(Modality.VIDEO, i, t_ns, max(next_ns - t_ns, 1), frame)
         yield self._ended(Modality.VIDEO, self._end_ns)
+
+    def _followed(self, until_ns: int) -> tuple[Light, ...]:
+        """Brightness of the scene up to the look at `until_ns`."""
+        while (t_ns := self._light.next_ns) is not None and t_ns <= until_ns:
+            self._light.wants(t_ns)
+            self._light.add(t_ns, float(self._scene.render(t_ns).mean()))
+        return self._light.take(until_ns)
 
     def _audio(self) -> Iterator[Item]:
         framer = AudioFramer(self._hop_ns, stream=self._stream)

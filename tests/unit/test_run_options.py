@@ -15,6 +15,7 @@ from attune.cli import main
         (["run", "--fats"], 2, "No such option"),
         (["runn"], 2, "No such command"),
         (["run", "--media", "x", "--set", "windows.hop=1"], 2, "did you mean 'hop_ms'?"),
+        (["run", "--media", "x", "--set", "sync.correct=true"], 2, "also set vision.light_hz"),
         (["watch", "nonsense"], 2, "nonsense"),
     ],
 )
