@@ -502,6 +502,36 @@ def devices() -> None:
     show_devices()
 
 
+@app.command("sync-test")
+def sync_test(
+    shift_ms: Annotated[
+        float, typer.Option(min=-450, max=450, help="How late the sound is; negative: early.")
+    ] = 0.0,
+    drift_ppm: Annotated[
+        float, typer.Option(min=-1000, max=1000, help="How fast the sound's clock runs.")
+    ] = 0.0,
+    fps: Annotated[float, typer.Option(min=10, max=120, help="Pictures a second.")] = 30.0,
+    seconds: Annotated[float, typer.Option(min=6, max=600, help="How long it is played.")] = 20.0,
+    correct: Annotated[bool, typer.Option("--correct", help="Also move the sound.")] = False,
+    inline: Annotated[bool, typer.Option("--inline", help="One process, without Ray.")] = False,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Also draw the error over time.")
+    ] = None,
+) -> None:
+    """Play flashes and beeps with a known offset in real time, and measure it again."""
+    from attune.sync_test import SyncTest, run_sync_test
+
+    test = SyncTest(
+        shift_ms=shift_ms,
+        drift_ppm=drift_ppm,
+        fps=fps,
+        seconds=seconds,
+        correct=correct,
+        inline=inline,
+    )
+    raise typer.Exit(run_sync_test(test, picture))
+
+
 @app.command()
 def doctor(
     config: Config = None,

@@ -60,9 +60,10 @@ class TextSettings(Settings, frozen=True, kw_only=True, tag="text", tag_field="k
 
 
 class SyntheticSettings(Settings, frozen=True, kw_only=True, tag="synthetic", tag_field="kind"):
-    """A generated scene with known truth. `card`: flashes and beeps; `portrait`: the demo scene."""
+    """A generated scene with known truth. `card`: flashes, beeps and words; `portrait`: the demo
+    scene; `sync`: flashes and beeps that keep no step with pictures."""
 
-    scene: Literal["card", "portrait"] = "card"
+    scene: Literal["card", "portrait", "sync"] = "card"
     duration_s: Positive = 20.0
     seed: int = 0
     jitter_ms: NonNegative = 0.0

@@ -47,6 +47,10 @@ def _opened(settings: SourceSettings, stream: str, vision: VisionSettings, hop_n
             from streaming.sources.portrait import PortraitSource
 
             return PortraitSource(settings, stream=stream, vision=vision, hop_ns=hop_ns)
+        case SyntheticSettings(scene="sync"):
+            from streaming.sources.sync_card import SyncCardSource
+
+            return SyncCardSource(settings, stream=stream, vision=vision, hop_ns=hop_ns)
         case SyntheticSettings():
             from streaming.sources.synthetic import SyntheticSource
 

@@ -103,8 +103,11 @@ class SceneSource:
 
     def items(self) -> Iterator[Item]:
         """Everything the source has to say, once."""
-        tracks = heapq.merge(self._video(), self._audio(), self._text(), key=due_ns)
-        for item in self._delivered(tracks):
+        tracks = {
+            Modality.VIDEO: self._video, Modality.AUDIO: self._audio, Modality.TEXT: self._text,
+        }  # fmt: skip
+        merged = heapq.merge(*(tracks[m]() for m in self.modalities), key=due_ns)
+        for item in self._delivered(merged):
             if self._closed:
                 return
             yield item

@@ -33,7 +33,7 @@ class CardScene:
         rng = np.random.default_rng(settings.seed)
         self._ground = rng.integers(40, 120, 3, dtype=np.uint8)
         marks = tuple(range(NS_PER_S, self._end_ns, NS_PER_S))
-        self.samples = _beeps(marks, round(settings.duration_s * AUDIO_RATE_HZ))
+        self.samples = beeps(marks, round(settings.duration_s * AUDIO_RATE_HZ))
         self.cues = tuple(self._cues(rng))
         self.truth = Truth(
             flashes_ns=marks,
@@ -73,7 +73,8 @@ class SyntheticSource(SceneSource):
         super().__init__(CardScene(settings), settings, stream=stream, vision=vision, hop_ns=hop_ns)
 
 
-def _beeps(marks_ns: tuple[int, ...], count: int) -> Float32Array:
+def beeps(marks_ns: tuple[int, ...], count: int) -> Float32Array:
+    """`count` samples, silent but for a beep at each of `marks_ns`."""
     samples = np.zeros(count, np.float32)
     n = round(BEEP_S * AUDIO_RATE_HZ)
     tone = 0.5 * np.sin(2 * np.pi * BEEP_HZ * np.arange(n) / AUDIO_RATE_HZ)

@@ -14,7 +14,7 @@ from streaming.settings import MediaSettings, SyntheticSettings, TextSettings, V
 from streaming.sources.base import Source, due_ns
 from streaming.sources.open import open_source
 
-KINDS = ("media", "media-video", "media-audio", "srt", "jsonl", "card", "portrait")
+KINDS = ("media", "media-video", "media-audio", "srt", "jsonl", "card", "portrait", "sync")
 Opener = Callable[[], Source]
 
 
@@ -43,6 +43,7 @@ def opener(request: pytest.FixtureRequest, tmp_path, clip) -> Opener:
         "jsonl": TextSettings(path=str(tmp_path / "a.jsonl")),
         "card": SyntheticSettings(duration_s=4),
         "portrait": SyntheticSettings(scene="portrait", duration_s=4),
+        "sync": SyntheticSettings(scene="sync", duration_s=4),
     }[kind]
     return lambda: open_source(
         settings, stream="studio", vision=VisionSettings(), hop_ns=500_000_000

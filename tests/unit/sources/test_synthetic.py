@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 import numpy as np
@@ -166,3 +167,13 @@ def test_without_the_demo_packages_one_line_says_what_to_install(monkeypatch, pa
         cache.cache_clear()
     with pytest.raises(SourceError, match=r"pip install 'attune\[demo\]'"):
         scene(scene="portrait")
+
+
+def test_the_sync_cards_flashes_keep_no_step_and_its_beeps_begin_with_them():
+    source = scene(scene="sync", duration_s=9, audio_offset_ms=150)
+    truth = source.truth
+    phases_ms = sorted(t // MS % 1000 for t in truth.flashes_ns)
+    assert len(phases_ms) == 8 and phases_ms[-1] < 100
+    assert max(b - a for a, b in itertools.pairwise(phases_ms)) <= 25  # spread over 0.1 s
+    beeps = beep_starts_ns(take(source))
+    assert beeps == pytest.approx([t + 150 * MS for t in truth.flashes_ns], abs=MS)
