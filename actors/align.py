@@ -121,7 +121,11 @@ class AlignStage:
 
     def _meter(self, opened: StreamOpened) -> SyncMeter | None:
         both = {Modality.VIDEO, Modality.AUDIO} <= set(opened.modalities)
-        return SyncMeter(opened.stream, self._sync) if both else None
+        if not both:
+            return None
+        patience_ns = round((self._windows.deadline_ms + self._windows.revise_ms) * NS_PER_MS)
+        waits = not opened.paced or not self._windows.deadline_ms
+        return SyncMeter(opened.stream, self._sync, None if waits else patience_ns // 2)
 
     def _oldest_ns(self, batch: PacketBatch) -> int:
         times = batch.header[:, T_NS]

@@ -36,10 +36,14 @@ SETTLE_NS = NS_PER_S  # of sound that was already on its way when it was moved
 
 
 class SyncMeter:
-    """How late the sound of one stream is. Windows go in, in order; `receipt` comes out."""
+    """How late the sound of one stream is. Windows go in, in order; `receipt` comes out.
 
-    def __init__(self, stream: str, settings: SyncSettings) -> None:
-        self._stream, self._settings = stream, settings
+    `room_ns`: the sound may be moved back by no more than this, or it would come after its
+    windows have gone out; None: they wait.
+    """
+
+    def __init__(self, stream: str, settings: SyncSettings, room_ns: int | None = None) -> None:
+        self._stream, self._settings, self._room_ns = stream, settings, room_ns
         self._seen_ns: dict[Modality, int] = {}
         self._pushed_ns = self._corrected_ns = 0
         self._out_of_step = False
@@ -143,13 +147,24 @@ class SyncMeter:
             return (self._health(HealthKind.RECOVERED, "sound and picture are in step", now_ns),)
         word = "late" if offset_ms > 0 else "early"
         words = f"the sound is {abs(offset_ms):.0f} ms {word} beside the picture"
+        if self._settings.correct and not self._has_room(offset_ms):
+            words += "; it is not moved: windows.deadline_ms would have to be twice that or more"
         return (self._health(HealthKind.DESYNCHRONISED, words, now_ns),)
+
+    def _has_room(self, offset_ms: float) -> bool:
+        return self._room_ns is None or self._after(offset_ms) <= self._room_ns
+
+    def _after(self, offset_ms: float) -> int:
+        """The correction once this much more is taken off, in whole tenths of a millisecond."""
+        return self._corrected_ns + round(offset_ms * 10) * NS_PER_MS // 10
 
     def _correct(self, offset_ms: float, uncertainty_ms: float, now_ns: int) -> tuple[Health, ...]:
         """Move the sound from the next batch on, at once, and measure anew."""
         if not self._settings.correct or abs(offset_ms) <= max(WORTH_MS, uncertainty_ms):
             return ()
-        self._corrected_ns += round(offset_ms * NS_PER_MS)
+        if not self._has_room(offset_ms):
+            return ()
+        self._corrected_ns = self._after(offset_ms)
         self._begin(max(self._pushed_ns, now_ns) + SETTLE_NS)
         self._told_ns, self.receipt = now_ns, self._receipt(None)
         words = f"the sound is moved by {-offset_ms:+.0f} ms to meet the picture"

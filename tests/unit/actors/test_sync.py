@@ -139,6 +139,23 @@ def test_the_sound_is_moved_once_and_then_in_step(late_ms):
     assert sum(ended.dropped.values()) <= 1
 
 
+def test_in_real_time_the_sound_is_not_moved_behind_the_deadline_of_its_windows():
+    # deadline 300 ms: sound may be moved back by 150 ms
+    #   late    140 ms   180 ms   -180 ms (moved forward: it comes in good time)
+    #   moved   yes      no       yes
+    windows_ = msgspec.structs.replace(WINDOWS, deadline_ms=300)
+    paced = msgspec.structs.replace(OPENED, paced=True)
+    for late_ms, moved in ((140, True), (180, False), (-180, True)):
+        stage = AlignStage(windows_, HandClock(), sync=SyncSettings(correct=True))
+        cargoes = [paced, *session(late_ms)[1:]]
+        told = dict(news([out for cargo in cargoes for out in stage.handle(cargo)]))
+        assert (HealthKind.CLOCK_JUMP in told) is moved
+        hint = "windows.deadline_ms would have to be twice that" in told.get(
+            HealthKind.DESYNCHRONISED, ""
+        )
+        assert hint is not moved
+
+
 def test_an_offset_within_its_uncertainty_is_left_alone():
     ready = aligned(session(15), correct=True)
     assert news(ready) == []
