@@ -5,6 +5,8 @@ Invariant: device and demo libraries are imported only when a source of their ki
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from streaming.packets import Modality
 from streaming.settings import (
     CameraSettings,
@@ -27,6 +29,12 @@ def open_source(
     if vision.light_hz and Modality.AUDIO in source.modalities:
         return MarkedSource(source)
     return source
+
+
+def close_sources(sources: Sequence[Source]) -> None:
+    """Close each of them; none is read afterwards."""
+    for source in sources:
+        source.close()
 
 
 def _opened(settings: SourceSettings, stream: str, vision: VisionSettings, hop_ns: int) -> Source:

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actors.ingest import Ingest, StreamReader, open_sources, phase_ns
+from actors.ingest import Ingest, open_sources, phase_ns
 from actors.messages import Assigned, Beginning, Cargo, Packets, StreamOpened
 from actors.nodes import IngestNode
+from actors.stream_reader import StreamReader
 from streaming.clock import NS_PER_MS, HandClock
 from streaming.errors import SourceError, UsageError
 from streaming.health import HealthKind

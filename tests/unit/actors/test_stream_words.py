@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from actors.align import AlignStage
-from actors.ingest import Ingest, StreamReader
+from actors.ingest import Ingest
 from actors.messages import Assigned, Cargo, Packets, StreamOpened, WindowReady
 from actors.speech import SpeechLane
+from actors.stream_reader import StreamReader
 from streaming.clock import NS_PER_MS, HandClock
 from streaming.errors import UsageError
 from streaming.health import Health, HealthKind
