@@ -95,7 +95,9 @@ class _Head(msgspec.Struct):
 _HEAD: msgspec.json.Decoder[_Head] = msgspec.json.Decoder(_Head)
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _Kept(msgspec.Struct, frozen=True, gc=False):
+    """Bytes and numbers alone, so the garbage collector need not walk the whole ring."""
+
     seq: int
     at_ns: int
     frames: Frames
