@@ -216,6 +216,22 @@ def watch(
     raise typer.Exit(code or 0)
 
 
+@app.command()
+def ping(
+    address: Annotated[str, typer.Argument(help="Where a publisher publishes.")] = DEFAULT_ADDRESS,
+    within: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="How long to wait for a heartbeat.")
+    ] = 5.0,
+    keys: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keys made by attune keys client.")
+    ] = None,
+) -> None:
+    """Exit 0 if a publisher is alive there, 1 if not; for health checks."""
+    from attune.ping import ping as run_ping
+
+    run_ping(address, within_s=within, keys=keys)
+
+
 streams_app = typer.Typer(
     help="Add, pause, resume, remove and list the streams of a running Attune."
 )
