@@ -226,13 +226,15 @@ def _absolute_text(source: TextSettings) -> TextSettings:
         source,
         path=path,
         follow=follow,
-        keys=_absolute_folder(source.keys),
-        clock_keys=_absolute_folder(source.clock_keys),
+        keys=_absolute_or_none(source.keys),
+        clock_keys=_absolute_or_none(source.clock_keys),
+        token_file=_absolute_or_none(source.token_file),
+        certificate=_absolute_or_none(source.certificate),
     )
 
 
-def _absolute_folder(folder: str) -> str:
-    return str(Path(folder).absolute()) if folder else ""
+def _absolute_or_none(path: str) -> str:
+    return str(Path(path).absolute()) if path else ""
 
 
 def _one_line(error: Exception) -> str:

@@ -33,6 +33,7 @@ from streaming.settings import (
     TextSettings,
 )
 from streaming.sinks.zeromq import BoundSocket
+from streaming.sources.listen_secrets import read_certificate, read_token
 from streaming.sources.text_address import parse_address
 from streaming.speech.engine import open_engine
 
@@ -196,6 +197,8 @@ def _live_words(name: str, source: TextSettings) -> Finding:
     if source.is_address:
         try:
             address = parse_address(source)
+            read_token(source.token_file, address.name)
+            read_certificate(source.certificate, address.name)
         except AttuneError as error:
             found, _, remedy = str(error).rpartition("; ")
             return Finding(check=name, state=State.FAIL, found=found, remedy=remedy)

@@ -14,7 +14,7 @@ import msgspec
 
 from streaming import clock_exchange, control, replay
 from streaming.results import SCHEMA, Event, Health, Heartbeat, Result
-from streaming.sources.text_message import LiveText
+from streaming.sources.text_message import LiveText, TextReply
 
 PUBLISHED = (Result, Event, Health, Heartbeat)
 REPLAY_ASKED = (replay.ReplayRequest, replay.LatestRequest)
@@ -28,6 +28,7 @@ CONTROL_ASKED = (
 )
 CONTROL_SAID = (control.Done, control.Refused)
 WORDS = (LiveText,)
+WORDS_SAID = (TextReply,)
 CLOCK_ASKED = (clock_exchange.ClockRequest,)
 CLOCK_SAID = (clock_exchange.ClockReply,)
 _STREAM = {"stream": {"description": "name of the stream: 1 to 64 letters, digits, _ . -"}}
@@ -48,7 +49,7 @@ def document(version: str) -> dict[str, Any]:
             "publisher": _server("127.0.0.1:7100", "PUB socket; output.publish"),
             "replay": _server("127.0.0.1:7101", "ROUTER socket; heartbeats say where"),
             "control": _server("attune-control", "ROUTER socket, ipc or CURVE; control.address"),
-            "words": _server("127.0.0.1:7200", "PULL or SUB socket, or WebSocket; docs/sources.md"),
+            "words": _server("127.0.0.1:7200", "PULL or SUB socket, or WebSocket (answers)"),
             "clock": _server("127.0.0.1:7201", "ROUTER or REP socket; docs/clocks.md"),
         },
         "channels": _channels(),
@@ -69,7 +70,7 @@ def _channels() -> dict[str, Any]:
         "heartbeat": _channel("publisher", "heartbeat", (Heartbeat,), {}),
         "replay": _channel("replay", None, (*REPLAY_ASKED, *REPLAY_SAID), {}),
         "control": _channel("control", None, (*CONTROL_ASKED, *CONTROL_SAID), {}),
-        "words": _channel("words", None, WORDS, {}),
+        "words": _channel("words", None, (*WORDS, *WORDS_SAID), {}),
         "clock": _channel("clock", None, (*CLOCK_ASKED, *CLOCK_SAID), {}),
     }
 
@@ -97,10 +98,10 @@ def _operations() -> dict[str, Any]:
     answers = {
         "answerReplay": _answer("replay", REPLAY_ASKED, REPLAY_SAID),
         "answerControl": _answer("control", CONTROL_ASKED, CONTROL_SAID),
+        "takeWords": _answer("words", WORDS, WORDS_SAID),
         "answerClock": _answer("clock", CLOCK_ASKED, CLOCK_SAID),
     }
-    taken = {"takeWords": {"action": "receive", "channel": {"$ref": "#/channels/words"}}}
-    return sent | answers | taken
+    return sent | answers
 
 
 def _answer(channel: str, asked: tuple[type, ...], said: tuple[type, ...]) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def _answer(channel: str, asked: tuple[type, ...], said: tuple[type, ...]) -> di
 
 def _messages() -> dict[str, Any]:
     replies = (*REPLAY_ASKED, *REPLAY_SAID, *CONTROL_ASKED, *CONTROL_SAID)
-    kinds = (*PUBLISHED, *replies, *WORDS, *CLOCK_ASKED, *CLOCK_SAID)
+    kinds = (*PUBLISHED, *replies, *WORDS, *WORDS_SAID, *CLOCK_ASKED, *CLOCK_SAID)
     return {
         kind.__name__: {
             "summary": _first_line(kind),
@@ -138,7 +139,7 @@ def _schemas() -> dict[str, Any]:
     for kind in said:
         properties = sent[kind.__name__]["properties"]
         properties["schema"] = {"const": SCHEMA}
-    asked = (*REPLAY_ASKED, *CONTROL_ASKED, *WORDS, *CLOCK_ASKED, *CLOCK_SAID)
+    asked = (*REPLAY_ASKED, *CONTROL_ASKED, *WORDS, *WORDS_SAID, *CLOCK_ASKED, *CLOCK_SAID)
     _, taken = msgspec.json.schema_components(asked, ref_template=template)
     return {name: _plain(schema) for name, schema in (taken | sent).items()}
 

@@ -16,6 +16,7 @@ from streaming.windows import ModalitySpec, Resampling, WindowSpec
 
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
+Origin = Annotated[str, Meta(pattern=r"^(null|https?://[^/\s]+)$")]
 StreamName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 AUDIO_RATE_HZ = 16_000
@@ -41,6 +42,8 @@ class TextSettings(Settings, frozen=True, kw_only=True, tag="text", tag_field="k
     Or an address, see docs/sources.md. `keys`: folder with CURVE keys; `late_ms`: how long after
     they were said words may come (0: they are dated when they come); `max_per_s`: messages.
     `clock`: where the host that sends says its time, see docs/clocks.md; `clock_keys`: as `keys`.
+    Of a WebSocket that is served here: `token_file`, what clients must know; `origins`: sites
+    whose pages may post; `certificate`: PEM file with certificate and key.
     """
 
     path: str
@@ -52,6 +55,9 @@ class TextSettings(Settings, frozen=True, kw_only=True, tag="text", tag_field="k
     max_per_s: Annotated[float, Meta(gt=0, le=10_000)] = 50.0
     clock: str = ""
     clock_keys: str = ""
+    token_file: str = ""
+    origins: tuple[Origin, ...] = ()
+    certificate: str = ""
 
     @property
     def is_address(self) -> bool:

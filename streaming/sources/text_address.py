@@ -17,11 +17,15 @@ from streaming.redact import redacted
 from streaming.settings import TextSettings
 from streaming.sinks.zeromq import is_loopback
 
-FORMS = "zmq+sub://HOST:PORT/TOPIC, zmq+pull://HOST:PORT, ws://HOST:PORT/PATH or wss://..."
+FORMS = (
+    "zmq+sub://HOST:PORT/TOPIC, zmq+pull://HOST:PORT, ws://HOST:PORT/PATH, wss://..., "
+    "ws+listen://HOST:PORT or wss+listen://HOST:PORT"
+)
 _ZMQ = re.compile(
     r"zmq\+(?P<way>sub|pull)(?:://(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:\[\]\s*]+):(?P<port>\d{1,5})"
     r"(?:/(?P<topic>\S*))?|\+ipc://(?P<path>\S+))"
 )
+_LISTEN = re.compile(r"wss?\+listen://(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:\[\]\s*]+):(?P<port>\d{1,5})")
 _CLOCK = re.compile(r"tcp://(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:\[\]\s*]+):(?P<port>\d{1,5})|ipc://\S+")
 
 
@@ -31,6 +35,7 @@ class Way(StrEnum):
     SUB = "sub"
     PULL = "pull"
     WEBSOCKET = "websocket"
+    LISTEN = "listen"
 
 
 class TextAddress(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,10 +51,19 @@ class TextAddress(msgspec.Struct, frozen=True, kw_only=True):
 def parse_address(settings: TextSettings) -> TextAddress:
     """The address in `settings.path`; `SourceError` where it is none, or not safe."""
     scheme = settings.path.partition("://")[0].lower()
-    found = _websocket(settings) if scheme in ("ws", "wss") else _zeromq(settings)
-    if found.way is Way.WEBSOCKET and settings.keys:
+    read = {"ws": _websocket, "wss": _websocket, "ws+listen": _listen, "wss+listen": _listen}
+    found = read.get(scheme, _zeromq)(settings)
+    if found.way in (Way.WEBSOCKET, Way.LISTEN) and settings.keys:
         raise SourceError(
-            f"{found.name}: keys are for zmq+sub and zmq+pull; a WebSocket is encrypted as wss://"
+            f"{found.name}: keys are for zmq+sub and zmq+pull; a WebSocket is encrypted as "
+            f"{'wss://' if found.way is Way.WEBSOCKET else 'wss+listen://'}"
+        )
+    if found.way is not Way.LISTEN and (
+        settings.token_file or settings.certificate or settings.origins
+    ):
+        raise SourceError(
+            f"{found.name}: token_file, certificate and origins are for WebSockets served here, "
+            "ws+listen://HOST:PORT"
         )
     _require_clock(settings, found.name)
     return found
@@ -114,3 +128,23 @@ def _websocket(settings: TextSettings) -> TextAddress:
             f"{name}: ws:// is taken on this machine only, for it is not encrypted; use wss://"
         )
     return TextAddress(way=Way.WEBSOCKET, endpoint=settings.path, name=name, local=local)
+
+
+def _listen(settings: TextSettings) -> TextAddress:
+    name = redacted(settings.path)
+    match = _LISTEN.fullmatch(settings.path)
+    if match is None or not 0 < int(match["port"]) < 65536:
+        raise SourceError(f"{name}: unknown address of words; expected {FORMS}")
+    local, encrypted = is_loopback(match["host"].strip("[]")), name.startswith("wss")
+    if not local and not (encrypted and settings.token_file):
+        raise SourceError(
+            f"{name}: beyond this machine anybody could read and post words; expected "
+            "wss+listen:// with token_file: FILE and certificate: FILE, or "
+            "ws+listen://127.0.0.1:PORT"
+        )
+    if encrypted != bool(settings.certificate):
+        raise SourceError(
+            f"{name}: certificate: FILE, a PEM file with certificate and key, belongs to "
+            "wss+listen:// and only there"
+        )
+    return TextAddress(way=Way.LISTEN, endpoint=settings.path, name=name, local=local)

@@ -1,4 +1,4 @@
-"""Words that programs send: over ZeroMQ, or from a WebSocket.
+"""Words that programs send: over ZeroMQ or WebSockets.
 
 Invariants: a message is a packet or counted in a `Health`, never neither nor both; a connection
 that goes is told of once, tried again with growing pauses, and told of when it is back. With
@@ -53,7 +53,7 @@ class TextFeed:
         self._stop = threading.Event()
         self._seq, self._promised_ns, self._begun = 0, 0, False
         self._kept: KeptPort[TextPort] = KeptPort(
-            open_port or (lambda: _open_port(address, settings.keys, clock)), clock
+            open_port or (lambda: _open_port(address, settings, clock)), clock
         )
         self._far = far or self._open_clock()
 
@@ -120,24 +120,26 @@ class TextFeed:
 
     def _take(self, arrival: Arrival) -> list[Item]:
         if arrival.fault:
-            return self._refuse(HealthKind.CORRUPT, arrival.fault)
+            return self._refuse(arrival, HealthKind.CORRUPT, arrival.fault)
         if not self._rate.admits(arrival.arrival_ns):
             most = f"more than {self._settings.max_per_s:g} messages a second"
-            return self._refuse(HealthKind.DROP, most)
+            return self._refuse(arrival, HealthKind.DROP, most)
         found = read_message(arrival.data)
         if isinstance(found, str):
-            return self._refuse(HealthKind.CORRUPT, f"a message {found}")
+            return self._refuse(arrival, HealthKind.CORRUPT, f"a message {found}")
         said = stated(found, self._wall_ahead_ns(), self._far)
         when = dated(said, arrival.arrival_ns, self._late_ns)
         if isinstance(when, str):
-            return self._refuse(HealthKind.CORRUPT, f"a message {when}")
+            return self._refuse(arrival, HealthKind.CORRUPT, f"a message {when}")
+        arrival.answer("")
         return [*self._doubts(when), self._packet(found, when)]
 
     def _wall_ahead_ns(self) -> int:
         return self._unix_ns() - self._clock.now_ns()
 
-    def _refuse(self, kind: HealthKind, reason: str) -> list[Item]:
+    def _refuse(self, arrival: Arrival, kind: HealthKind, reason: str) -> list[Item]:
         self._refusals.add(kind, reason)
+        arrival.answer(reason)
         return []
 
     def _doubts(self, when: Dated) -> list[Item]:
@@ -198,11 +200,15 @@ class TextFeed:
         )
 
 
-def _open_port(address: TextAddress, keys: str, clock: Clock) -> TextPort:
+def _open_port(address: TextAddress, settings: TextSettings, clock: Clock) -> TextPort:
+    if address.way is Way.LISTEN:
+        from streaming.sources.websocket_listen_port import ListenPort
+
+        return ListenPort(address, settings, clock)
     if address.way is Way.WEBSOCKET:
         from streaming.sources.websocket_text_port import WebSocketPort
 
         return WebSocketPort(address, clock)
     from streaming.sources.zmq_text_port import PullPort, SubPort
 
-    return (PullPort if address.way is Way.PULL else SubPort)(address, keys, clock)
+    return (PullPort if address.way is Way.PULL else SubPort)(address, settings.keys, clock)

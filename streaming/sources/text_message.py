@@ -45,6 +45,13 @@ class LiveText(msgspec.Struct, frozen=True, kw_only=True):
     is_final: bool = True
 
 
+class TextReply(msgspec.Struct, frozen=True, kw_only=True):
+    """What who posts to a WebSocket that is served is told of each message, in order."""
+
+    taken: bool
+    error: str = ""
+
+
 class Stated(msgspec.Struct, frozen=True, kw_only=True):
     """When words were said by their own account, on the session clock, and how far ahead of now
     that may lie."""

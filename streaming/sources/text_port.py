@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -11,12 +12,20 @@ from streaming.sources.kept_port import Port
 CUT_BYTES = 1 << 20  # a larger message is not received: its connection is closed
 
 
+def _unheard(refusal: str) -> None:
+    """Nobody waits for an answer."""
+
+
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
-    """One message as it came, at `arrival_ns` of session time. `fault`: why it is none."""
+    """One message as it came, at `arrival_ns` of session time. `fault`: why it is none.
+
+    `answer`: told once why the message is refused, or nothing where it is taken.
+    """
 
     data: bytes = b""
     arrival_ns: int
     fault: str = ""
+    answer: Callable[[str], None] = _unheard
 
 
 class TextPort(Port, Protocol):

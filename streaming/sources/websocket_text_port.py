@@ -14,6 +14,7 @@ from streaming.clock import Clock
 from streaming.errors import PortLostError, SourceError
 from streaming.sources.text_address import TextAddress
 from streaming.sources.text_port import CUT_BYTES, Arrival
+from streaming.sources.websocket_fault import fault_of, own_code
 
 OPEN_S, CLOSE_S = 3.0, 0.3
 PING_S, PONG_S = 0.6, 1.0  # with CLOSE_S, silence is seen within 2 s
@@ -64,15 +65,14 @@ class WebSocketPort:
 
     def _ended(self, error: ConnectionClosed) -> Arrival:
         """What there is to refuse of the last message, if that ended the connection."""
-        own = error.sent.code if error.sent is not None and not error.rcvd_then_sent else None
-        if own == CloseCode.INTERNAL_ERROR:
-            raise PortLostError("the server does not answer pings")
-        if own is None or own == CloseCode.NORMAL_CLOSURE:
-            raise PortLostError("the server closed the connection")
+        fault = fault_of(error)
+        if not fault:
+            silent = own_code(error) == CloseCode.INTERNAL_ERROR
+            raise PortLostError(
+                "the server does not answer pings" if silent else "the server closed the connection"
+            )
         self._gone = "the connection was closed for a message that cannot be taken"
-        large = own == CloseCode.MESSAGE_TOO_BIG
-        fault = f"has over {CUT_BYTES} bytes" if large else "breaks the protocol of WebSockets"
-        return Arrival(arrival_ns=self._clock.now_ns(), fault=f"a message {fault}")
+        return Arrival(arrival_ns=self._clock.now_ns(), fault=fault)
 
 
 def _reason(error: Exception) -> str:

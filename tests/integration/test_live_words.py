@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.sync.server import Server, ServerConnection, serve
+from words_reader import WAIT_S, Reader, free_port, reading, words
 
 from streaming.clock import SystemClock
 from streaming.errors import SourceError
@@ -32,62 +32,7 @@ from streaming.keys import (
 from streaming.packets import Packet
 from streaming.settings import TextSettings
 from streaming.sinks.zeromq import ZmqPublisher
-from streaming.sources.base import Item
 from streaming.sources.text_feed import TextFeed
-
-WAIT_S = 20.0
-
-
-class Reader:
-    """A feed that is read by a thread of its own, as ingest does."""
-
-    def __init__(self, path: str, *, keys: Path | None = None) -> None:
-        settings = TextSettings(path=path, keys=str(keys or ""))
-        self.feed = TextFeed(settings, stream="s")
-        self._came: queue.Queue[Item] = queue.Queue()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        for item in self.feed.items():
-            self._came.put(item)
-
-    def next_item(self) -> Item:
-        return self._came.get(timeout=WAIT_S)
-
-    def rest(self) -> list[Item]:
-        """What has come and was not taken."""
-        return [self._came.get() for _ in range(self._came.qsize())]
-
-    def next(self) -> str:
-        """The next words, or what health says."""
-        item = self.next_item()
-        if isinstance(item, Packet):
-            return item.payload.text
-        return item.kind.value if isinstance(item, Health) else "ended"
-
-    def close(self) -> None:
-        self.feed.close()
-        self._thread.join(WAIT_S)
-        assert not self._thread.is_alive()
-
-
-@contextmanager
-def reading(path: str, *, keys: Path | None = None) -> Iterator[Reader]:
-    reader = Reader(path, keys=keys)
-    try:
-        yield reader
-    finally:
-        reader.close()
-
-
-def words(text: str) -> bytes:
-    return json.dumps({"text": text}).encode()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def until_heard(send: Callable[[], None], reader: Reader) -> str:
@@ -95,7 +40,7 @@ def until_heard(send: Callable[[], None], reader: Reader) -> str:
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:
         send()
-        if not reader._came.empty():
+        if not reader.came.empty():
             return reader.next()
         time.sleep(0.02)
     raise AssertionError("nothing was heard")
@@ -125,7 +70,7 @@ def test_a_publisher_with_keys_is_heard_and_its_loss_and_return_are_told(folders
             TextSettings(path=f"zmq+sub://127.0.0.1:{port}", keys=str(tmp_path / "stranger")),
             stream="s",
         )
-    with reading(f"zmq+sub://127.0.0.1:{port}/chat", keys=client) as reader:
+    with reading(f"zmq+sub://127.0.0.1:{port}/chat", keys=str(client)) as reader:
         publisher.send(b"other", words("not asked for"))
         assert until_heard(lambda: publisher.send(b"chat", words("hello")), reader) == "hello"
         gone_s = time.monotonic()
@@ -142,7 +87,10 @@ def test_a_publisher_with_keys_is_heard_and_its_loss_and_return_are_told(folders
 def test_who_pushes_without_a_key_is_not_heard_and_rubbish_costs_itself(folders):
     server, client = folders
     port = free_port()
-    with reading(f"zmq+pull://127.0.0.1:{port}", keys=server) as reader, zmq.Context() as context:
+    with (
+        reading(f"zmq+pull://127.0.0.1:{port}", keys=str(server)) as reader,
+        zmq.Context() as context,
+    ):
         stranger, bot = context.socket(zmq.PUSH), context.socket(zmq.PUSH)
         use_keys(bot, read_client_keys(client))
         for pusher in (stranger, bot):

@@ -17,7 +17,7 @@ from streaming.clock_exchange import Asking
 from streaming.health import Health, HealthKind
 from streaming.replay import Ring
 from streaming.settings import CameraSettings, MediaSettings, StreamSettings, TextSettings
-from streaming.sources.text_message import LiveText, read_message
+from streaming.sources.text_message import LiveText, TextReply, read_message
 from streaming.wire import Sequencer, encode
 from tests.unit.test_wire import MESSAGES
 
@@ -74,6 +74,9 @@ def test_words_that_are_taken_fit_and_what_is_refused_does_not():
     ):
         assert isinstance(read_message(good), LiveText)
         assert fits("LiveText", good)
+    for reply in (TextReply(taken=True), TextReply(taken=False, error="no words")):
+        assert fits("TextReply", msgspec.json.encode(reply))
+    assert not fits("TextReply", b'{"error":"no words"}')
     for bad in (b'{"text":""}', b'{"start_ns":1}', b'{"text":"a","start_ns":-1}', b'["a"]'):
         assert isinstance(read_message(bad), str)
         assert not fits("LiveText", bad)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -170,6 +171,20 @@ def test_what_is_no_message_costs_itself(data, reason):
     assert reason in detail
     assert detail.startswith("zmq+pull://127.0.0.1:7200: a message ")
     assert "\n" not in detail
+
+
+def test_each_message_is_answered_once_with_what_became_of_it():
+    heard: list[tuple[str, str]] = []
+
+    def say(t_ms: int, text: str, **fields: Any) -> Arrival:
+        said = at(t_ms, text=text, **fields)
+        return msgspec.structs.replace(said, answer=lambda why: heard.append((text, why)))
+
+    feed([say(0, "a"), say(10, " "), say(20, "b", start_ns=2, end_ns=1), say(30, "c")], max_per_s=3)
+    assert [text for text, _ in heard] == ["a", " ", "b", "c"]
+    assert heard[0][1] == ""
+    reasons = ["has no words", "ends before it starts", "more than 3 messages a second"]
+    assert all(want in why for want, (_, why) in zip(reasons, heard[1:], strict=True))
 
 
 def test_words_of_another_host_are_dated_by_its_clock_as_surely_as_that_is_known():
@@ -351,6 +366,7 @@ def test_an_account_loses_nothing_between_the_times_it_is_told():
         ("zmq+pull+ipc:///run/a", Way.PULL, "ipc:///run/a", ""),
         ("ws://127.0.0.1:80/a?token=b", Way.WEBSOCKET, "ws://127.0.0.1:80/a?token=b", ""),
         ("wss://chat.example/room", Way.WEBSOCKET, "wss://chat.example/room", ""),
+        ("ws+listen://[::1]:8765", Way.LISTEN, "ws+listen://[::1]:8765", ""),
     ],
 )
 def test_addresses_of_words(path, way, endpoint, topic):
@@ -373,6 +389,11 @@ def test_addresses_of_words(path, way, endpoint, topic):
         ("ws://chat.example/?token=secret", "", "use wss://"),
         ("ws://[nonsense", "", "unknown address of words"),
         ("wss://chat.example", "keys/a", "a WebSocket is encrypted as wss://"),
+        ("ws+listen://127.0.0.1:8765", "keys/a", "encrypted as wss[+]listen://"),
+        ("ws+listen://0.0.0.0:8765", "", "token_file: FILE and certificate: FILE"),
+        ("wss+listen://127.0.0.1:8765", "", "certificate: FILE, a PEM file"),
+        ("ws+listen://127.0.0.1:8765/?token=secret", "", "unknown address of words"),
+        ("ws+listen://127.0.0.1", "", "unknown address of words"),
     ],
 )
 def test_addresses_that_are_refused(path, keys, reason):
@@ -381,6 +402,21 @@ def test_addresses_that_are_refused(path, keys, reason):
         TextFeed(TextSettings(path=path, keys=keys), stream="s", open_port=opened.append)
     assert "secret" not in str(error.value)
     assert opened == []
+
+
+@pytest.mark.parametrize(
+    ("path", "settings", "reason"),
+    [
+        ("ws+listen://0.0.0.0:8765", {"token_file": "a", "certificate": "b"}, "anybody could"),
+        ("wss+listen://[::]:8765", {"certificate": "b"}, "anybody could"),
+        ("ws+listen://[::1]:8765", {"certificate": "b"}, "belongs to wss[+]listen:// and only"),
+        ("ws://127.0.0.1:8765", {"token_file": "a"}, "are for WebSockets served here"),
+        ("zmq+pull://127.0.0.1:7200", {"origins": ("null",)}, "are for WebSockets served here"),
+    ],
+)
+def test_what_guards_a_served_websocket_stands_where_it_works(path, settings, reason):
+    with pytest.raises(SourceError, match=reason):
+        parse_address(TextSettings(path=path, **settings))
 
 
 def test_it_delivers_words_and_is_live():
