@@ -127,7 +127,7 @@ def open_sources(stream: StreamSettings, settings: AttuneSettings) -> list[Sourc
     hop_ns = round(settings.windows.hop_ms * NS_PER_MS)
     sources: list[Source] = []
     try:
-        for spec in stream.sources:
+        for spec in stream.settled_sources:
             sources.append(  # noqa: PERF401 - what is open must be closed when the next fails
                 open_source(spec, stream=stream.name, vision=settings.vision, hop_ns=hop_ns)
             )
@@ -143,8 +143,8 @@ def _require_fit(stream: str, sources: Sequence[Source], *, paced: bool) -> None
     twice = sorted({m for m in claimed if claimed.count(m) > 1})
     if twice:
         raise UsageError(
-            f"stream {stream!r}: {twice[0]} comes from two sources; give one of them "
-            "a stream of its own, or switch it off there (video: false, audio: false)"
+            f"stream {stream!r}: {twice[0]} comes from two sources; give one of them a stream of "
+            "its own, or switch it off there (video: false, audio: false, captions: false)"
         )
     if not paced and any(source.live for source in sources):
         raise UsageError(

@@ -16,6 +16,7 @@ from streaming.windows import ModalitySpec, Resampling, WindowSpec
 
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
+Captions = bool | Annotated[int, Meta(ge=0)] | str | None
 Origin = Annotated[str, Meta(pattern=r"^(null|https?://[^/\s]+)$")]
 StreamName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
@@ -28,11 +29,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class MediaSettings(Settings, frozen=True, kw_only=True, tag="media", tag_field="kind"):
-    """Any file or URL that FFmpeg reads. `video`/`audio`: take that track if there is one."""
+    """Any file or URL that FFmpeg reads. `video`/`audio`: take that track if there is one.
+
+    `captions`: words of its track of captions: the first one, the one with this number or in this
+    language, or none; null: the first one, where the stream has no other words.
+    """
 
     url: str
     video: bool = True
     audio: bool = True
+    captions: Captions = None
 
 
 class TextSettings(Settings, frozen=True, kw_only=True, tag="text", tag_field="kind"):
@@ -106,6 +112,9 @@ SourceSettings = (
 )
 
 
+_WORDS = (TextSettings, SyntheticSettings)
+
+
 class SpeechSettings(Settings, frozen=True, kw_only=True):
     """Words made of a stream's sound. `model`: a folder; empty: the one in pocketsphinx's package.
 
@@ -127,6 +136,19 @@ class StreamSettings(Settings, frozen=True, kw_only=True):
     sources: Annotated[tuple[SourceSettings, ...], Meta(min_length=1)]
     consent: bool = False
     speech_to_text: SpeechSettings | None = None
+
+    @property
+    def settled_sources(self) -> tuple[SourceSettings, ...]:
+        """The sources, without captions that were not asked for where there are other words."""
+        spoken = self.speech_to_text is not None
+        if not spoken and not any(isinstance(s, _WORDS) for s in self.sources):
+            return self.sources
+        return tuple(
+            msgspec.structs.replace(s, captions=False)
+            if isinstance(s, MediaSettings) and s.captions is None
+            else s
+            for s in self.sources
+        )
 
 
 class WindowSettings(Settings, frozen=True, kw_only=True):

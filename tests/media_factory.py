@@ -7,11 +7,14 @@ was given; the sound is a 440 Hz tone of half amplitude.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
+from av.subtitles.subtitle import SubtitleSet
 
 TONE_HZ = 440.0
 MS = Fraction(1, 1000)
@@ -20,7 +23,23 @@ ENCRYPTION = {
     "encryption_key": "76a6c65c5ea762046bd749a2e632ccbb",
     "encryption_kid": "a7e61c373e219033c21091fa607bf3b8",
 }
+SCRIPT = (
+    b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize\n"
+    b"Style: Default,Arial,16\n\n[Events]\n"
+    b"Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+)
 Samples = Callable[[np.ndarray], np.ndarray]  # seconds (N,) to samples (N,)
+
+
+@dataclass(frozen=True)
+class Captions:
+    """One track of captions. `cues`: start and end in ms, and the words, in SSA's markup."""
+
+    cues: Sequence[tuple[int, int, str]]
+    codec: str = "subrip"
+    language: str = ""
+    forced: bool = False
+    speaker: str = ""
 
 
 def grey(n: int) -> int:
@@ -49,12 +68,14 @@ def write_clip(
     layout: str = "mono",
     audio_ms: Sequence[tuple[int, int]] | None = None,
     sound: Samples = tone,
+    captions: Sequence[Captions] = (),
     options: dict[str, str] | None = None,
 ) -> Path:
     """Write a clip of `seconds`.
 
     `video_ms`: presentation times of the pictures instead of a regular `fps`.
     `audio_ms`: spans (start, end) that have sound instead of all of it.
+    `captions`: tracks of them.
     """
     container = av.open(str(path), "w", options=options or {})
     tracks = []
@@ -65,6 +86,7 @@ def write_clip(
     if audio:
         spans = list(audio_ms) if audio_ms is not None else [(0, round(seconds * 1000))]
         tracks.append(_sound(container, audio_codec, audio_rate, layout, spans, sound))
+    tracks += [_captions(container, track) for track in captions]
     packets = [packet for track in tracks for packet in track()]
     for _, packet in sorted(packets, key=lambda p: p[0]):
         container.mux(packet)
@@ -107,6 +129,26 @@ def _sound(container, codec, rate, layout, spans_ms, sound):
                 frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
                 yield from _timed(stream.encode(frame))
         yield from _timed(stream.encode(None))
+
+    return encode
+
+
+def _captions(container, captions):
+    stream = container.add_stream(captions.codec)
+    stream.codec_context.subtitle_header = SCRIPT
+    if captions.language:
+        stream.metadata["language"] = captions.language
+    stream.disposition = Disposition.forced if captions.forced else Disposition(0)
+
+    def encode():
+        for n, (start, end, text) in enumerate(captions.cues):
+            line = f"{n},0,Default,{captions.speaker},0,0,0,,{text}".encode()
+            entry = SubtitleSet.create(line, 0, end - start, start)
+            packet = stream.codec_context.encode_subtitle(entry)
+            packet.stream, packet.time_base = stream, MS
+            packet.pts = packet.dts = start
+            packet.duration = end - start
+            yield from _timed([packet])
 
     return encode
 

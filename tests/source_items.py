@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def take(source: Source) -> Taken:
     return Taken(list(source.items()))
 
 
-def open_media(path: Path | str, *, rate_hz: float = 4.0, **tracks: bool) -> MediaSource:
+def open_media(path: Path | str, *, rate_hz: float = 4.0, **tracks: Any) -> MediaSource:
     return MediaSource(
         MediaSettings(url=str(path), **tracks),
         stream="s",
@@ -72,5 +73,5 @@ def open_media(path: Path | str, *, rate_hz: float = 4.0, **tracks: bool) -> Med
     )
 
 
-def take_media(path: Path | str, *, rate_hz: float = 4.0, **tracks: bool) -> Taken:
+def take_media(path: Path | str, *, rate_hz: float = 4.0, **tracks: Any) -> Taken:
     return take(open_media(path, rate_hz=rate_hz, **tracks))

@@ -7,11 +7,13 @@ seconds of the media are decoded ahead of what has been handed out.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 import av
 from av.packet import Packet as AvPacket
+from av.stream import Stream
 
 from streaming.clock import NS_PER_S
 from streaming.errors import SourceError
@@ -21,6 +23,7 @@ from streaming.results import HealthKind
 from streaming.settings import MediaSettings, VisionSettings
 from streaming.sources.base import Item, due_ns
 from streaming.sources.media_audio import AudioTrack
+from streaming.sources.media_captions import CaptionTrack, choose_captions
 from streaming.sources.media_open import choose_tracks, is_url, open_container
 from streaming.sources.media_time import Stitcher
 from streaming.sources.media_tracks import Track, to_ns
@@ -35,7 +38,7 @@ STATES_DURATION = {"mov", "mp4", "matroska", "webm", "avi"}
 
 
 class MediaSource:
-    """Pictures at `vision.rate_hz` and sound on hop boundaries, out of one container."""
+    """Pictures at `vision.rate_hz`, sound on hop boundaries and captions, out of one container."""
 
     def __init__(
         self, settings: MediaSettings, *, stream: str, vision: VisionSettings, hop_ns: int
@@ -49,6 +52,8 @@ class MediaSource:
         try:
             self._tracks = self._open_tracks(settings, vision, hop_ns)
             self.modalities: tuple[Modality, ...] = tuple(t.modality for t in self._tracks)
+            if self._captions is not None:
+                self.modalities += (Modality.TEXT,)
             self._packets = self._demux()
             self._probe()
         except BaseException:
@@ -82,6 +87,7 @@ class MediaSource:
         self, settings: MediaSettings, vision: VisionSettings, hop_ns: int
     ) -> tuple[Track, ...]:
         video, audio = choose_tracks(self._container, settings)
+        captions = choose_captions(self._container, settings.captions, redacted(settings.url))
         starts = [
             to_ns(t.start_time, t.time_base)
             for t in (video, audio)
@@ -94,6 +100,9 @@ class MediaSource:
             tracks.append(VideoTrack(video, stream=self._stream, stitcher=stitcher, vision=vision))
         if audio is not None:
             tracks.append(AudioTrack(audio, stream=self._stream, stitcher=stitcher, hop_ns=hop_ns))
+        self._captions: CaptionTrack | None = None
+        if captions is not None:
+            self._captions = CaptionTrack(captions, stream=self._stream, stitcher=stitcher)
         self._by_index = {t.track.index: t for t in tracks}
         return tuple(tracks)
 
@@ -118,7 +127,9 @@ class MediaSource:
     def _demux(self) -> Iterator[AvPacket[Any]]:
         """Packets of the chosen tracks; a read error is counted and reading goes on."""
         errors = 0
-        chosen = [t.track for t in self._tracks]
+        chosen: list[Stream] = [t.track for t in self._tracks]
+        if self._captions is not None:
+            chosen.append(self._captions.track)
         while errors < MAX_READ_ERRORS and not self._closed:
             try:
                 for packet in self._container.demux(chosen):
@@ -136,6 +147,9 @@ class MediaSource:
                 return
 
     def _feed(self, packet: AvPacket[Any]) -> None:
+        if self._captions is not None and packet.stream.index == self._captions.track.index:
+            self._captions.feed(packet)
+            return
         track = self._by_index[packet.stream.index]
         if not track.ended:
             track.feed(packet)
@@ -150,6 +164,8 @@ class MediaSource:
         self._say_end()
         for track in sorted(self._tracks, key=lambda t: t.decoded_ns):
             track.finish()
+        if self._captions is not None:
+            self._captions.finish(max(t.decoded_ns for t in self._tracks))
 
     def _say_end(self) -> None:
         """Why the stream ends here, if not because it was complete."""
@@ -177,13 +193,17 @@ class MediaSource:
     def _released(self) -> Iterator[Item]:
         """What no track can undercut any more, in order of `due_ns`."""
         while not self._closed:
-            ready = [t for t in self._tracks if t.queue]
+            ready = [queue for queue in self._queues() if queue]
             if not ready:
                 return
-            first = min(ready, key=lambda t: due_ns(t.queue[0]))
-            if any(self._may_undercut(t, due_ns(first.queue[0])) for t in self._tracks):
+            first = min(ready, key=lambda queue: due_ns(queue[0]))
+            if any(self._may_undercut(t, due_ns(first[0])) for t in self._tracks):
                 return
-            yield first.queue.popleft()
+            yield first.popleft()
+
+    def _queues(self) -> list[deque[Item]]:
+        captions = [] if self._captions is None else [self._captions.queue]
+        return [t.queue for t in self._tracks] + captions
 
     def _may_undercut(self, track: Track, at_ns: int) -> bool:
         if track.ended or track.queue:

@@ -49,6 +49,10 @@ class Stitcher:
         state.seen = True
         return t_ns, before - offset
 
+    def follow(self, raw_ns: int) -> int:
+        """Stream time of `raw_ns`, for what is too sparse to tell a leap: by the newest offset."""
+        return raw_ns + (self._offsets[-1] if self._offsets else -(self.zero_ns or 0))
+
     def _fits(self, state: _TrackTime, t_ns: int, back_ns: int) -> bool:
         latest_ns = max(s.end_ns for s in self._tracks.values())
         return state.end_ns - back_ns <= t_ns <= latest_ns + MAX_AHEAD_NS

@@ -169,7 +169,7 @@ def _cue(number: int, timing: str, body: list[str], form: str) -> Line | BadLine
         return BadLine(number, f"{timing.strip()[:80]!r} cannot be read as a timing")
     if event.end < event.start:
         return BadLine(number, "the cue ends before it starts")
-    text, speaker = _words(raw)
+    text, speaker = words_of(raw)
     if not text:
         return None
     t_ns = event.start * NS_PER_MS
@@ -193,7 +193,7 @@ def _body(rows: list[str], *, last: bool) -> list[str]:
     return rows if last or not rows or not rows[-1].strip().isdigit() else rows[:-1]
 
 
-def _words(raw: str) -> tuple[str, str]:
+def words_of(raw: str) -> tuple[str, str]:
     """Text without markup, and who speaks: `<v NAME>` or a leading `NAME: `."""
     voice = _VOICE.search(raw)
     text = " ".join(html.unescape(_TAG.sub("", raw)).replace("\\N", " ").split())

@@ -7,14 +7,24 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from media_factory import write_clip
+from media_factory import Captions, write_clip
 
 from streaming.packets import AudioChunk, Modality, Packet, Progress, VideoFrame
 from streaming.settings import MediaSettings, SyntheticSettings, TextSettings, VisionSettings
 from streaming.sources.base import Source, due_ns
 from streaming.sources.open import open_source
 
-KINDS = ("media", "media-video", "media-audio", "srt", "jsonl", "card", "portrait", "sync")
+KINDS = (
+    "media",
+    "media-video",
+    "media-audio",
+    "captions",
+    "srt",
+    "jsonl",
+    "card",
+    "portrait",
+    "sync",
+)
 Opener = Callable[[], Source]
 
 
@@ -23,8 +33,15 @@ def clip(tmp_path_factory: pytest.TempPathFactory):
     return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", seconds=3)
 
 
+@pytest.fixture(scope="module")
+def captioned(tmp_path_factory: pytest.TempPathFactory):
+    track = Captions([(400, 900, "one"), (1200, 2000, "two")])
+    folder = tmp_path_factory.mktemp("captioned")
+    return write_clip(folder / "clip.mkv", seconds=3, captions=[track])
+
+
 @pytest.fixture(params=KINDS)
-def opener(request: pytest.FixtureRequest, tmp_path, clip) -> Opener:
+def opener(request: pytest.FixtureRequest, tmp_path, clip, captioned) -> Opener:
     """Opens the same source anew each time."""
     kind = request.param
     (tmp_path / "a.srt").write_text(
@@ -39,6 +56,7 @@ def opener(request: pytest.FixtureRequest, tmp_path, clip) -> Opener:
         "media": MediaSettings(url=str(clip)),
         "media-video": MediaSettings(url=str(clip), audio=False),
         "media-audio": MediaSettings(url=str(clip), video=False),
+        "captions": MediaSettings(url=str(captioned)),
         "srt": TextSettings(path=str(tmp_path / "a.srt")),
         "jsonl": TextSettings(path=str(tmp_path / "a.jsonl")),
         "card": SyntheticSettings(duration_s=4),
