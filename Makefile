@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check bench chaos format clean
+.PHONY: demo test check bench chaos fuzz format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/attune demo
@@ -24,6 +24,10 @@ bench: $(VENV)/.installed
 
 chaos: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.chaos
+
+fuzz: SECONDS ?= 600 # for each reader
+fuzz: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.fuzz --seconds $(SECONDS)
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .

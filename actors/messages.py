@@ -145,6 +145,9 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
     health: Health
 
 
+# What arrays are made of here; a recording could name a type that is anything.
+_DTYPES = {np.dtype(kind).str: np.dtype(kind) for kind in (np.uint8, np.int64, np.float32)}
+
 Cargo = StreamOpened | Packets | WindowReady | Scored | StreamEnded | Notice
 
 
@@ -159,7 +162,9 @@ def _pack(value: Any) -> Any:
 
 def _unpack(kind: Any, value: Any) -> Any:
     dtype, shape, data = value
-    return np.frombuffer(data, dtype=np.dtype(dtype)).reshape(shape)
+    if dtype not in _DTYPES:
+        raise ValueError(f"expected an array of one of {', '.join(_DTYPES)}, got {dtype!r}")
+    return np.frombuffer(data, dtype=_DTYPES[dtype]).reshape(shape)
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_pack)

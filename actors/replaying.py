@@ -15,8 +15,9 @@ import msgspec
 
 from actors.align import AlignStage
 from actors.infer import InferStage, Scorer
-from actors.messages import Cargo, StreamEnded, WindowReady, decode
+from actors.messages import Cargo, WindowReady
 from actors.publish import PublishStage
+from actors.recorded import Checked
 from streaming.clock import NS_PER_MS, HandClock
 from streaming.errors import SourceError, WireError
 from streaming.health import HealthKind
@@ -58,6 +59,7 @@ class Replay:
     ) -> None:
         self._recording = recording
         self._clock = HandClock()
+        self._checked = Checked()
         self._align = AlignStage(settings.windows, self._clock, sync=settings.sync)
         self._infer = None if analyser is None else InferStage(analyser, self._clock)
         self._memory = MemorySink(live=False)
@@ -76,9 +78,9 @@ class Replay:
         yield [], self._messages()
 
     def _played(self, entry: Entry, kind: str) -> list[Any]:
-        ready = self._passed(entry.now_ns)
+        ready = self._passed(self._checked.time(entry))
         if kind != TICK:
-            ready += self._align.handle(_cargo(entry))
+            ready += self._align.handle(self._checked.cargo(entry))
         elif self._same_windows:
             ready += self._align.tick()
         if self._infer is None:
@@ -193,16 +195,6 @@ def _first_difference(a: Any, b: Any, path: str = "") -> tuple[str, Any, Any]:
             if a.get(key) != b.get(key):
                 return _first_difference(a.get(key), b.get(key), f"{path}.{key}" if path else key)
     return path, a, b
-
-
-def _cargo(entry: Entry) -> Cargo:
-    try:
-        cargo = decode(entry.data)
-    except msgspec.DecodeError as error:
-        raise SourceError(f"the recording's entry {entry.topic} cannot be read: {error}") from None
-    if isinstance(cargo, WindowReady | StreamEnded):
-        raise SourceError(f"the recording's entry {entry.topic} is none for the aligner")
-    return cargo
 
 
 def _recorded(entry: Entry) -> Message:

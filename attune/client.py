@@ -12,6 +12,7 @@ import re
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -166,7 +167,9 @@ class Subscription:
         if self._mender is None or self._mender.address != address:
             if self._mender is not None:
                 self._mender.close()
-            self._mender = Mender(self._context, address, self._keys)
+            self._mender = None
+            with suppress(zmq.ZMQError):  # it names no address: what is missed stays missed
+                self._mender = Mender(self._context, address, self._keys)
 
     def _state(self) -> list[Item]:
         """How things stood when this subscriber joined; live messages up to there are repeats."""

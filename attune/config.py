@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
+from attune import yaml_text
 from streaming.errors import UsageError
 from streaming.settings import (
     AttuneSettings,
@@ -34,13 +34,13 @@ def load(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml_text.parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"configuration {path} not found; give the path of a YAML file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"configuration {path} cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise UsageError(f"configuration {path} is not YAML: {_one_line(error)}") from None
+    except yaml_text.YamlTextError as error:
+        raise UsageError(f"configuration {path} is not YAML: {error}") from None
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -57,9 +57,9 @@ def assign(tree: dict[str, Any], assignment: str) -> None:
     if not found or not key.strip():
         raise UsageError(f"--set {assignment!r}: expected key=value, such as windows.hop_ms=250")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"--set {assignment!r}: {_one_line(error)}") from None
+        value = yaml_text.parse(text)
+    except yaml_text.YamlTextError as error:
+        raise UsageError(f"--set {assignment!r}: {error}") from None
     *path, last = key.strip().split(".")
     node: Any = tree
     for part in path:
@@ -72,7 +72,8 @@ def assign(tree: dict[str, Any], assignment: str) -> None:
 
 def agree(tree: dict[str, Any]) -> None:
     """Set the consent of all streams of a configuration."""
-    for stream in tree.get("streams") or []:
+    streams = tree.get("streams")
+    for stream in streams if isinstance(streams, list) else ():
         if isinstance(stream, dict):
             stream["consent"] = True
 
@@ -235,7 +236,3 @@ def _absolute_text(source: TextSettings) -> TextSettings:
 
 def _absolute_or_none(path: str) -> str:
     return str(Path(path).absolute()) if path else ""
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -15,6 +15,7 @@ import zmq
 from streaming.holes import Hole
 from streaming.keys import ClientKeys, use_keys
 from streaming.replay import Frames, LatestReply, LatestRequest, ReplayReply, ReplayRequest, Reply
+from streaming.undecodable import UNDECODABLE
 
 PATIENCE_S = 2.0
 BEYOND = 2**53  # more than any number there is
@@ -24,7 +25,7 @@ _REPLY: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
 
 
 class Mender:
-    """A connection to one replay port."""
+    """A connection to one replay port. Raises `zmq.ZMQError` where `address` is none."""
 
     def __init__(
         self,
@@ -37,7 +38,11 @@ class Mender:
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.IPV6, int("[" in address))
         use_keys(self._socket, keys)
-        self._socket.connect(address)
+        try:
+            self._socket.connect(address)
+        except zmq.ZMQError:
+            self.close()
+            raise
         self._id = 0
         self.answers = True  # whether the last thing asked got a reply
 
@@ -55,6 +60,8 @@ class Mender:
             reply, frames = self._ask(asked)
             if not isinstance(reply, ReplayReply) or reply.first is None or reply.last is None:
                 break
+            if not at <= reply.first <= reply.last <= hole.last:
+                break  # asked again, such a port would never come to an end
             if at < reply.first:
                 yield msgspec.structs.replace(hole, first=at, last=reply.first - 1)
             yield from frames
@@ -92,7 +99,7 @@ class Mender:
             header, *parts = self._socket.recv_multipart()
             try:
                 reply = _REPLY.decode(header)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except UNDECODABLE:
                 continue
             if reply.id == request.id and len(parts) % 2 == 0:
                 self.answers = True

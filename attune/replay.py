@@ -19,6 +19,7 @@ from streaming.errors import AttuneError, UsageError
 from streaming.settings import AttuneSettings
 from streaming.sinks import JsonlSink
 from streaming.sources.recording import Recording
+from streaming.undecodable import UNDECODABLE
 
 
 def run_replay(
@@ -27,7 +28,7 @@ def run_replay(
     """Replay `path`; the exit code."""
     console = Console(stderr=True)
     recording = Recording(path)
-    recorded = _tree(recording)
+    recorded = recorded_tree(recording)
     settings = _settings(recorded, assignments)
     if assert_identical and assignments:
         raise UsageError("--assert-identical is for the recorded settings; leave out --set")
@@ -42,10 +43,11 @@ def run_replay(
     return _tell(console, recording, found, compared, strict=assert_identical)
 
 
-def _tree(recording: Recording) -> dict[str, Any]:
+def recorded_tree(recording: Recording) -> dict[str, Any]:
+    """The settings with which it was recorded, unchecked."""
     try:
         tree = msgspec.json.decode(recording.about["settings"].encode(), type=dict[str, Any])
-    except (KeyError, msgspec.DecodeError) as error:
+    except (KeyError, *UNDECODABLE) as error:
         raise UsageError(f"the recording does not say its settings: {error}") from None
     return tree
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from attune import config as configuration
+from attune import yaml_text
 from streaming.errors import UsageError
 from streaming.events.engine import KIND_NAMES
 from streaming.events.quantities import known_names
@@ -85,7 +86,7 @@ class _Places:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        tree = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        tree = yaml_text.compose(path.read_text(encoding="utf-8"))
         self._rules = _child(_child(tree, "events"), "rules")
 
     def of(self, index: int, field: str, offset: int) -> str:

@@ -14,6 +14,7 @@ from msgspec import Meta
 from streaming.clock import NS_PER_MS, NS_PER_S
 from streaming.health import HealthKind
 from streaming.host_clock import PPM, RATE_PPM, SLOWEST_NS, Exchange, HostClock, Verdict
+from streaming.undecodable import UNDECODABLE
 
 MESSAGE_BYTES = 1024
 FIRST, SOON_NS = 8, 50 * NS_PER_MS  # so many at first, and after a doubt, follow each other fast
@@ -48,7 +49,7 @@ def decode_request(data: bytes) -> ClockRequest | None:
     """The question in `data`, if it is one."""
     try:
         return _REQUEST.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNDECODABLE:
         return None
 
 
@@ -78,7 +79,7 @@ class Asking:
         """Take what came."""
         try:
             reply = _REPLY.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNDECODABLE:
             return
         if not self._open or reply.id != self._id:
             return

@@ -13,6 +13,7 @@ import msgspec
 from streaming.errors import WireError
 from streaming.health import SCHEMA
 from streaming.settings import StreamSettings
+from streaming.undecodable import UNDECODABLE
 
 REQUEST_BYTES = 65_536
 
@@ -104,7 +105,7 @@ def decode_request(data: bytes) -> Request:
     """The request. Raises WireError that says what is wrong with it."""
     try:
         return _REQUEST.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise WireError(f"not a request: {error}") from None
 
 
@@ -112,5 +113,5 @@ def decode_reply(data: bytes) -> Reply:
     """The reply. Raises WireError when it is none."""
     try:
         return _REPLY.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise WireError(f"not a reply of {SCHEMA}: {error}") from None

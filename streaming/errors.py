@@ -8,8 +8,9 @@
     ├── WireError               a message from outside cannot be understood
     └── PipelineError           a stage died and could not be brought back
 
-Each message is one line: which stream or file, what was expected, what came, what to do.
-Lateness, gaps and drops are not errors but data: see `Health` in `streaming.results`.
+Each message is one line: which stream or file, what was expected, what came, what to do; what
+others wrote cannot make it two, nor command a terminal. Lateness, gaps and drops are not errors but
+data: see `Health` in `streaming.results`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,21 @@ class AttuneError(Exception):
     """Base of the tree; its message is fit to be shown to a user as it stands."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(on_one_line(message))
+
+
+def on_one_line(text: str) -> str:
+    r"""`text` without line feeds and whatever else cannot be seen.
+
+    >>> on_one_line("expected\n'a\x1b[2J'")
+    "expected 'a\\x1b[2J'"
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode()
+        for c in " ".join(text.splitlines())
+    )
 
 
 class UsageError(AttuneError):

@@ -17,7 +17,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from streaming.clock import NS_PER_S
-from streaming.errors import SinkError
+from streaming.errors import SinkError, on_one_line
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +53,8 @@ class Journal:
         self._path = Path(path)
         self._span_ns, self._max_bytes = span_ns, max_bytes
         self._unix_ns = unix_ns
+        self._bytes = 0
         self._database = self._opened()
-        self._bytes = self._size()
         self._added = 0
         self._retry_ns: int | None = None
         self._news: list[tuple[bool, str]] = []
@@ -115,9 +115,10 @@ class Journal:
             return self._connected()
         except sqlite3.OperationalError as error:
             raise _cannot(self._path, str(error)) from None
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             aside = self._path.with_name(f"{self._path.name}.damaged-{self._unix_ns()}")
-            log.warning("journal %s is damaged (%s); set aside as %s", self._path, error, aside)
+            why = on_one_line(str(error))
+            log.warning("journal %s is damaged (%s); set aside as %s", self._path, why, aside)
             self._path.rename(aside)
             return self._connected()
 
@@ -132,14 +133,11 @@ class Journal:
             (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 raise sqlite3.DatabaseError(found)
-        except sqlite3.Error:
+            self._bytes = _size(database)
+        except (sqlite3.Error, UnicodeDecodeError):
             database.close()
             raise
         return database
-
-    def _size(self) -> int:
-        asked = "SELECT COALESCE(SUM(LENGTH(topic) + LENGTH(payload)), 0) FROM message"
-        return int(self._database.execute(asked).fetchone()[0])
 
     def _tidy(self, now_ns: int) -> None:
         """Drop what is too old or too much, oldest first, and give the room back."""
@@ -166,6 +164,11 @@ class Journal:
         if self._retry_ns is not None:
             self._retry_ns = None
             self._news.append((True, f"journal {self._path}: written again"))
+
+
+def _size(database: sqlite3.Connection) -> int:
+    asked = "SELECT COALESCE(SUM(LENGTH(topic) + LENGTH(payload)), 0) FROM message"
+    return int(database.execute(asked).fetchone()[0])
 
 
 def _cannot(path: Path, why: str) -> SinkError:

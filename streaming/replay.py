@@ -15,21 +15,24 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from streaming.errors import on_one_line
 from streaming.journal import Journal
 from streaming.results import SCHEMA
+from streaming.undecodable import UNDECODABLE
 
 REPLY_BYTES = 1_000_000
 REQUEST_BYTES = 4_096
 
 Frames = tuple[bytes, bytes]
-Seq = Annotated[int, Meta(ge=1)]
+Epoch = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # as much as SQLite's integers hold
+Seq = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 
 class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, tag="replay"):
     """Asks for the messages `first` to `last` of a stream. `id` comes back in the reply."""
 
     stream: str
-    epoch: int
+    epoch: Epoch
     first: Seq
     last: Seq
     id: int = 0
@@ -162,10 +165,9 @@ class Ring:
         """The frames of the reply: a header, then topic and payload of each message."""
         try:
             asked = _REQUEST.decode(request[: REQUEST_BYTES + 1])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return [
-                _ENCODER.encode(Refusal(reason=f"expected a replay or latest request: {error}"))
-            ]
+        except UNDECODABLE as error:
+            reason = on_one_line(f"expected a replay or latest request: {error}")
+            return [_ENCODER.encode(Refusal(reason=reason))]
         if isinstance(asked, LatestRequest):
             return self._latest(asked)
         return self._replay(asked)
@@ -222,9 +224,7 @@ class Ring:
 
 
 def _from_journal(journal: Journal, asked: ReplayRequest) -> list[bytes]:
-    last = min(asked.last, 2**63 - 1)
-    first = min(asked.first, last)
-    rows, more = journal.between(asked.epoch, asked.stream, first, last, REPLY_BYTES)
+    rows, more = journal.between(asked.epoch, asked.stream, asked.first, asked.last, REPLY_BYTES)
     header = ReplayReply(
         stream=asked.stream,
         epoch=asked.epoch,

@@ -15,6 +15,7 @@ import msgspec
 
 from streaming.errors import WireError
 from streaming.results import SCHEMA, Event, Health, Heartbeat, Message, Result
+from streaming.undecodable import UNDECODABLE
 
 MAX_PAYLOAD_BYTES = 1_000_000
 HEARTBEAT_TOPIC = "heartbeat"
@@ -79,7 +80,7 @@ def decode(topic: bytes, payload: bytes) -> Message:
         message = _DECODER.decode(payload)
     except msgspec.ValidationError as error:
         raise WireError(f"{said}: not a message of schema {SCHEMA}: {error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise WireError(f"{said}: the payload is not JSON: {error}") from None
     expected = topic_of(message)
     if expected != said:
@@ -96,7 +97,7 @@ def parse_json_line(line: bytes) -> tuple[bytes, bytes]:
     """The topic and payload that `json_line` put together, byte for byte."""
     try:
         parsed = _LINE.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise WireError(f'not a line of the form {{"topic", "message"}}: {error}') from None
     return parsed.topic.encode(), bytes(parsed.message)
 

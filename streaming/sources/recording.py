@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
-from zlib import error as ZlibError
 
 import msgspec
-from mcap.exceptions import EndOfFile, InvalidMagic, McapError
+from mcap.exceptions import EndOfFile, InvalidMagic
 from mcap.records import Channel, DataEnd, Message, Metadata
 from mcap.stream_reader import StreamReader
 
@@ -74,5 +73,7 @@ class Recording:
             raise SourceError(
                 f"{self._path} is not a recording: expected an MCAP file from attune record"
             ) from None
-        except (McapError, ZlibError, ValueError, RuntimeError) as error:
+        except OSError:
+            raise
+        except Exception as error:  # the parser raises whatever comes of the bytes
             raise SourceError(f"recording {self._path} is damaged: {error}") from None

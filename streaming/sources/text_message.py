@@ -14,8 +14,10 @@ import msgspec
 from msgspec import Meta
 
 from streaming.clock import NS_PER_S
+from streaming.errors import on_one_line
 from streaming.sources.far_clock import FarClock
 from streaming.sources.text_formats import MAX_CHARS, MAX_DURATION_NS
+from streaming.undecodable import UNDECODABLE
 
 MAX_MESSAGE_BYTES = 64 << 10  # 10,000 characters take at most 40,000 bytes, 60,000 as JSON escapes
 AHEAD_NS = NS_PER_S  # clocks of two hosts may differ so much; a later time is absurd
@@ -81,8 +83,8 @@ def read_message(data: bytes) -> LiveText | str:
         return f"has {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are taken"
     try:
         found = _DECODER.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return f"is not a message of words: {' '.join(str(error).split())[:200]}"
+    except UNDECODABLE as error:
+        return f"is not a message of words: {on_one_line(str(error))[:200]}"
     return found if found.text.strip() else "has no words; expected some in 'text'"
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 
+import msgspec
 import pytest
 import zmq
 
 from attune.client import Delivery, Subscription, subscribe_async
+from attune.mending import Mender
 from streaming.health import Health, HealthKind
 from streaming.holes import Hole, NewEpoch
 from streaming.journal import Journal
+from streaming.replay import ReplayReply
 from streaming.results import Heartbeat
 from streaming.sinks import Publisher, ReplayServer, ZmqPublisher, open_replay
 from streaming.wire import decode, encode
@@ -277,3 +281,37 @@ def test_the_end_of_an_epoch_comes_back_from_the_journal(address, tmp_path):
     assert [(i.message.stream, i.message.seq) for i in mended][:2] == [("cam", 3), ("cam", 4)]
     turn = next(i for i in items if isinstance(i, NewEpoch))
     assert items.index(mended[1]) < items.index(turn)
+
+
+def test_a_publisher_that_names_no_address_for_replay_is_listened_to_all_the_same(tmp_path):
+    with Subscription(f"ipc://{tmp_path}/nobody") as subscription:
+        for told in ("tcp://x", "nonsense", "ipc://", "tcp://127.0.0.1:99999"):
+            beat = Heartbeat(epoch=7, seq=1, last_seq={}, published_unix_ns=1, replay=told)
+            items = subscription._take(list(encode(beat)))
+            assert [type(item) for item in items] == [Delivery]
+
+
+def test_a_replay_port_that_never_comes_to_an_end_is_given_up():
+    # asked for 1 to 9, it answers with 3 to 3 and more, whatever is asked next
+    with zmq.Context() as context:
+        port = context.socket(zmq.ROUTER)
+        port.bind("inproc://replay")
+
+        def answer():
+            for _ in range(2):
+                way, asked = port.recv_multipart()
+                reply = ReplayReply(
+                    stream="s", epoch=7, first=3, last=3, more=True, id=json.loads(asked)["id"]
+                )
+                port.send_multipart([way, msgspec.json.encode(reply), b"topic", b"payload"])
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        mender = Mender(context, "inproc://replay")
+        pieces = list(mender.mend(Hole(stream="s", epoch=7, first=1, last=9)))
+        thread.join(5)
+        mender.close()
+        port.close(0)
+    holes = [(piece.first, piece.last) for piece in pieces if isinstance(piece, Hole)]
+    assert holes == [(1, 2), (4, 9)]
+    assert pieces[1] == (b"topic", b"payload")
