@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Sequence
 
 from actors.messages import Assigned, Beginning
+from actors.speech_kept import KeptRecogniser
 from actors.speech_open import Opener, open_speech
 from actors.speech_process import SpeechProcess
 from actors.stream_reader import Emit, StreamReader
@@ -17,7 +18,6 @@ from streaming.settings import AttuneSettings, StreamSettings
 from streaming.sources.base import Source
 from streaming.sources.lost import LostSource
 from streaming.sources.open import close_sources, open_source
-from streaming.speech.recogniser import Recogniser
 
 
 class Ingest:
@@ -34,6 +34,7 @@ class Ingest:
         self._settings, self._clock, self._emit = settings, clock, emit
         self._open_recogniser = open_recogniser
         self._readers: dict[str, StreamReader] = {}
+        self._past_speech_s = 0.0  # of readers that others have taken the place of
         self._assigned: dict[str, Assigned] = {}
         self._threads: dict[str, threading.Thread] = {}
         try:
@@ -48,7 +49,7 @@ class Ingest:
         sources = open_sources(assigned.stream, self._settings)
         try:
             recogniser = open_speech(
-                assigned.stream, self._settings, sources, self._open_recogniser
+                assigned.stream, self._settings, sources, self._open_recogniser, self._clock
             )
         except AttuneError:
             close_sources(sources)
@@ -61,9 +62,11 @@ class Ingest:
         self._take(assigned, [LostSource(modalities, why)])
 
     def _take(
-        self, assigned: Assigned, sources: list[Source], recogniser: Recogniser | None = None
+        self, assigned: Assigned, sources: list[Source], recogniser: KeptRecogniser | None = None
     ) -> None:
         stream = assigned.stream
+        if (before := self._readers.get(stream.name)) is not None:
+            self._past_speech_s += before.speech_cpu_s
         self._assigned[stream.name] = assigned
         self._readers[stream.name] = StreamReader(
             stream.name,
@@ -97,6 +100,11 @@ class Ingest:
         """When the time of each stream that is read began."""
         found = {name: reader.beginning for name, reader in list(self._readers.items())}
         return {name: beginning for name, beginning in found.items() if beginning is not None}
+
+    @property
+    def speech_cpu_s(self) -> float:
+        """CPU seconds of all processes that made words so far."""
+        return self._past_speech_s + sum(r.speech_cpu_s for r in list(self._readers.values()))
 
     def stop(self) -> None:
         """Ask all readers to end."""

@@ -14,7 +14,7 @@ from actors.ingest import Ingest
 from actors.messages import Cargo
 from actors.publish import PublishStage
 from actors.recording import RecordedAlign
-from actors.report import Report, cpu_seconds
+from actors.report import Report, cpu_seconds, speech_s
 from streaming.clock import NS_PER_S, Clock, SystemClock
 from streaming.mailbox import Mailbox
 from streaming.settings import AttuneSettings
@@ -63,7 +63,7 @@ class InlinePipeline:
             streams=self._publish.totals,
             failures=self._publish.failures,
             wall_s=(self._clock.now_ns() - started_ns) / NS_PER_S,
-            cpu_s={"inline": cpu_seconds() - cpu_s},
+            cpu_s={"inline": cpu_seconds() - cpu_s, **speech_s(self._ingest.speech_cpu_s)},
             interrupted=stop.is_set(),
         )
 

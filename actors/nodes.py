@@ -18,7 +18,7 @@ from actors.accounts import Carried
 from actors.link import PullLink, PushLink
 from actors.messages import Assigned, Cargo
 from actors.pulse import Pulse
-from actors.report import StreamTotals, cpu_seconds
+from actors.report import StreamTotals, cpu_seconds, speech_s
 from streaming.clock import NS_PER_MS, SystemClock
 from streaming.errors import AttuneError
 from streaming.mailbox import Mailbox
@@ -69,12 +69,16 @@ class Node:
         if self._link is not None:
             self._link.resend()
 
-    def cpu_s(self) -> float:
-        """CPU seconds of this actor's process so far."""
-        return cpu_seconds()
+    def cpu_s(self) -> dict[str, float]:
+        """CPU seconds of this actor's process so far, and of those it has begun, by name."""
+        return {self._identity[1]: cpu_seconds()}
 
     def _pulse(self) -> Pulse:
-        return Pulse(*self._identity, self._clock)
+        return Pulse(*self._identity, self._clock, self._elsewhere_s)
+
+    def _elsewhere_s(self) -> float:
+        """CPU seconds of processes that it has begun."""
+        return 0.0
 
 
 class IngestNode(Node):
@@ -137,6 +141,10 @@ class IngestNode(Node):
         if self._ingest is not None:
             self._ingest.stop_one(name)
 
+    def cpu_s(self) -> dict[str, float]:
+        """As `Node.cpu_s`, and what the words of its streams cost."""
+        return super().cpu_s() | speech_s(self._elsewhere_s())
+
     def run(self) -> None:
         """Read until all streams have ended and all that was read has been handed over."""
         if self._ingest is None:
@@ -158,6 +166,9 @@ class IngestNode(Node):
         super().stop()
         if self._ingest is not None:
             self._ingest.stop()
+
+    def _elsewhere_s(self) -> float:
+        return 0.0 if self._ingest is None else self._ingest.speech_cpu_s
 
     def _reading(self) -> bool:
         return not self._mailbox.closed

@@ -7,6 +7,7 @@ gives it away. What an actor says here is also what the one that takes its place
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
@@ -22,9 +23,9 @@ EVERY_NS = 200 * NS_PER_MS
 class Sign(msgspec.Struct, frozen=True, kw_only=True):
     """One sign of life of the actor `name`, the `turn`-th to have that name.
 
-    `cpu_s`: CPU time of its process so far. `published`: by stream the last window published,
-    `ended`: how many of its segments are over (the publisher's). `accounts`: of the streams'
-    packets (the aligner's). `beginnings`: of the streams (a reader's).
+    `cpu_s`: CPU time of its process, and of those it has begun, so far. `published`: by stream the
+    last window published, `ended`: how many of its segments are over (the publisher's).
+    `accounts`: of the streams' packets (the aligner's). `beginnings`: of the streams (a reader's).
     """
 
     name: str
@@ -40,9 +41,18 @@ _DECODER = msgspec.msgpack.Decoder(Sign)
 
 
 class Pulse:
-    """The sending end, for the thread that made it."""
+    """The sending end, for the thread that made it. `elsewhere_s`: CPU time of the processes that
+    the actor has begun."""
 
-    def __init__(self, address: str, name: str, turn: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        address: str,
+        name: str,
+        turn: int,
+        clock: Clock,
+        elsewhere_s: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self._elsewhere_s = elsewhere_s
         self._name, self._turn, self._clock = name, turn, clock
         self._due_ns = 0
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
@@ -66,7 +76,7 @@ class Pulse:
         sign = Sign(
             name=self._name,
             turn=self._turn,
-            cpu_s=time.process_time(),
+            cpu_s=time.process_time() + self._elsewhere_s(),
             published=published,
             ended=ended,
             accounts=accounts,

@@ -130,12 +130,13 @@ class Part:
         if self._actor is not None:
             self._actor.stop.remote()
 
-    def cpu_s(self) -> float:
-        """CPU seconds of the present actor's process; 0 when it does not answer."""
+    def cpu_s(self) -> dict[str, float]:
+        """CPU seconds of the present actor's process, and of those it has begun, by name; 0 when it
+        does not answer."""
         try:
-            return float(ray.get(self._actor.cpu_s.remote(), timeout=HOLD_S))
+            return dict(ray.get(self._actor.cpu_s.remote(), timeout=HOLD_S))
         except RayError:
-            return 0.0
+            return {self.name: 0.0}
 
     def _is_ready(self) -> bool:
         if not ray.wait([self._ready], timeout=0)[0]:

@@ -290,8 +290,12 @@ class RayPipeline:
     # ------------------------------------------------------------------ resources
 
     def _cpu_s(self) -> dict[str, float]:
-        spent = {name: part.cpu_s() for name, part in self._parts.items()}
-        return {**spent, "driver": cpu_seconds()}
+        told = [part.cpu_s() for part in self._parts.values()]
+        told.append({DRIVER: cpu_seconds()} if self._local is None else self._local.cpu_s())
+        spent: dict[str, float] = {}
+        for name, cpu_s in (entry for part in told for entry in part.items()):
+            spent[name] = spent.get(name, 0.0) + cpu_s
+        return spent
 
     def _gpus(self) -> float:
         if self._settings.model.device == "cpu" or not ray.cluster_resources().get("GPU", 0):

@@ -56,3 +56,8 @@ def cpu_seconds(pid: int | None = None) -> float:
     """User and system time of one process so far."""
     times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
+
+
+def speech_s(spent_s: float) -> dict[str, float]:
+    """What words made of speech have cost, as an entry of `cpu_s`; none where none were made."""
+    return {"speech to text": spent_s} if spent_s else {}

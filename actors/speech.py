@@ -12,13 +12,14 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from actors.speech_kept import KeptRecogniser
 from streaming.clock import NS_PER_MS
 from streaming.errors import AttuneError
 from streaming.health import Health, HealthKind
 from streaming.mailbox import Delivery, Mailbox
 from streaming.packets import AudioChunk, Modality, Packet, Progress, TextMessage
 from streaming.sources.base import Item
-from streaming.speech.recogniser import Heard, Outcome, Recogniser
+from streaming.speech.recogniser import Heard, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +36,13 @@ class SpeechLane:
     def __init__(
         self,
         stream: str,
-        recogniser: Recogniser,
+        recogniser: KeptRecogniser,
         deliver: Deliver,
         oldest_ns: Callable[[], int],
         waiting: int,
     ) -> None:
         self._stream, self._recogniser = stream, recogniser
+        recogniser.tell = self._pass_on
         self._deliver, self._oldest_ns = deliver, oldest_ns
         self._missed, self._told = 0, 0
         self._seq = self._settled_ns = 0
@@ -49,6 +51,11 @@ class SpeechLane:
         self._thread: threading.Thread | None = None
         if waiting:
             self._mailbox = Mailbox(waiting, Delivery.FRESHEST, on_drop=self._miss)
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds of the recogniser's processes so far."""
+        return self._recogniser.cpu_s
 
     def hear(self, item: Packet | Progress) -> None:
         """Take what is sound, and the end of it; the rest is passed over."""
@@ -122,10 +129,14 @@ class SpeechLane:
                 return
             if not isinstance(error, AttuneError):
                 log.exception("stream %s: speech to text failed", self._stream)
-            words = f"speech to text: {' '.join(str(error).split()) or type(error).__name__}"
-            lost = self._health(HealthKind.SOURCE_LOST, self._settled_ns, words)
-            self._deliver([lost])
+            words = " ".join(str(error).split()) or type(error).__name__
+            self._pass_on(HealthKind.SOURCE_LOST, self._settled_ns, words, 0)
             self._finish_text()
+
+    def _pass_on(self, kind: HealthKind, t_ns: int, words: str, count: int) -> None:
+        """What the recogniser has to say of itself."""
+        if not self._over:
+            self._deliver([self._health(kind, t_ns, f"speech to text: {words}", count)])
 
     def _listen(self, packet: Packet) -> None:
         chunk = packet.payload

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from actors.speech_kept import KeptRecogniser
+from streaming.clock import Clock
 from streaming.errors import UsageError
 from streaming.packets import Modality
 from streaming.settings import AttuneSettings, SpeechSettings, StreamSettings
@@ -14,14 +17,18 @@ Opener = Callable[[SpeechSettings], Recogniser]
 
 
 def open_speech(
-    stream: StreamSettings, settings: AttuneSettings, sources: Sequence[Source], opener: Opener
-) -> Recogniser | None:
+    stream: StreamSettings,
+    settings: AttuneSettings,
+    sources: Sequence[Source],
+    opener: Opener,
+    clock: Clock,
+) -> KeptRecogniser | None:
     """What makes words of the sound of `sources`; None where none is asked for."""
     if stream.speech_to_text is None:
         return None
     require_sound(stream.name, {m for source in sources for m in source.modalities})
     require_time(stream.name, settings)
-    return opener(stream.speech_to_text)
+    return KeptRecogniser(partial(opener, stream.speech_to_text), settings.pipeline.restarts, clock)
 
 
 def require_sound(stream: str, modalities: set[Modality]) -> None:

@@ -15,13 +15,16 @@ from typing import IO
 
 import msgspec
 import numpy as np
+import psutil
 
-from streaming.errors import SourceError, UsageError
+from actors.report import cpu_seconds
+from streaming.errors import PortLostError, SourceError, UsageError
 from streaming.packets import Float32Array
 from streaming.settings import SpeechSettings
 from streaming.speech.recogniser import Outcome
 
 READY_S = 120.0  # a large model on a slow disk
+ANSWER_S = 60.0  # the longest utterance with a large model
 LENGTH_BYTES = 4
 
 
@@ -77,9 +80,10 @@ def read_frame(pipe: IO[bytes]) -> bytes | None:
 
 
 class SpeechProcess:
-    """Obeys `Recogniser`; raises `SourceError` once the process is gone."""
+    """Obeys `Recogniser`; raises `PortLostError` once the process is gone, or does not answer."""
 
     def __init__(self, settings: SpeechSettings) -> None:
+        self._spent_s = 0.0
         self._process = subprocess.Popen(
             [sys.executable, "-m", "actors.speech_worker", msgspec.json.encode(settings).decode()],
             stdin=subprocess.PIPE,
@@ -97,6 +101,14 @@ class SpeechProcess:
             self.close()
             raise
 
+    @property
+    def cpu_s(self) -> float:
+        """As `Recogniser.cpu_s`."""
+        if self._process.returncode is None:
+            with suppress(psutil.Error):
+                self._spent_s = cpu_seconds(self._process.pid)
+        return self._spent_s
+
     def feed(self, t_ns: int, samples: Float32Array, *, hurry: bool = False) -> Outcome:
         """As `Recogniser.feed`."""
         data = np.ascontiguousarray(samples, np.float32).tobytes()
@@ -109,6 +121,7 @@ class SpeechProcess:
     def close(self) -> None:
         """End the process; a question that waits for its answer is told."""
         self._process.kill()
+        _ = self.cpu_s  # while there is still something to read
         self._process.wait()
         for pipe in (self._to, self._from):
             with suppress(OSError, RuntimeError, ValueError):  # in use by the one that asks
@@ -127,6 +140,8 @@ class SpeechProcess:
     def _ask(self, question: Question) -> Outcome:
         try:
             write_frame(self._to, question)
+            if not select.select([self._from], [], [], ANSWER_S)[0]:
+                raise PortLostError(f"its process has not answered for {ANSWER_S:g} s")
             reply = self._reply()
         except (OSError, ValueError):
             raise self._gone() from None
@@ -140,8 +155,6 @@ class SpeechProcess:
             raise self._gone()
         return _replies.decode(data)
 
-    def _gone(self) -> SourceError:
-        code = self._process.poll()
-        return SourceError(
-            f"its process ended (exit code {code}); there are no more words on this stream"
-        )
+    def _gone(self) -> PortLostError:
+        _ = self.cpu_s
+        return PortLostError(f"its process ended (exit code {self._process.wait()})")

@@ -19,6 +19,7 @@ import msgspec
 from actors.batching import HopBatcher, shifted
 from actors.messages import Beginning, Cargo, Packets, StreamOpened
 from actors.speech import SpeechLane
+from actors.speech_kept import KeptRecogniser
 from streaming.clock import NS_PER_MS, NS_PER_S, Clock
 from streaming.errors import AttuneError
 from streaming.health import Health, HealthKind
@@ -27,7 +28,6 @@ from streaming.settings import AttuneSettings
 from streaming.sources.base import Item, Source, due_ns
 from streaming.sources.faces import FaceReducer
 from streaming.sources.open import close_sources
-from streaming.speech.recogniser import Recogniser
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class StreamReader:
         emit: Emit,
         phase_ns: int = 0,
         segment: int = 0,
-        recogniser: Recogniser | None = None,
+        recogniser: KeptRecogniser | None = None,
     ) -> None:
         self.name = self._name = name
         self._sources = sources
@@ -89,6 +89,11 @@ class StreamReader:
         return Beginning(
             origin_ns=self._origin_ns, sources_ns=self._sources_ns, modalities=self.modalities
         )
+
+    @property
+    def speech_cpu_s(self) -> float:
+        """CPU seconds that its words have cost so far."""
+        return 0.0 if self._speech is None else self._speech.cpu_s
 
     def run(self, before: Beginning | None = None, *, anew: bool = False) -> None:
         """Read to the end or until `stop`; the stream is always ended properly.
@@ -135,7 +140,7 @@ class StreamReader:
         if self._speech is not None:
             self._speech.close()
 
-    def _lane(self, recogniser: Recogniser) -> SpeechLane:
+    def _lane(self, recogniser: KeptRecogniser) -> SpeechLane:
         live = any(s.live for s in self._sources if Modality.AUDIO in s.modalities)
         chunk_ns = min(self._hop_ns, CHUNK_NS) if live else self._hop_ns
         return SpeechLane(

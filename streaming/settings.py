@@ -28,17 +28,34 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Base: immutable, by keyword, unknown keys refused."""
 
 
+# Addresses at which nothing waits for a reader.
+LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "rtmpt", "udp", "tcp", "rtp", "srt")
+
+
 class MediaSettings(Settings, frozen=True, kw_only=True, tag="media", tag_field="kind"):
     """Any file or URL that FFmpeg reads. `video`/`audio`: take that track if there is one.
 
     `captions`: words of its track of captions: the first one, the one with this number or in this
     language, or none; null: the first one, where the stream has no other words.
+    `live`: as it comes and opened again when it goes, instead of at the pace of its own times;
+    left out, so for `LIVE_SCHEMES`. `duration_s`: of a live one, 0 for ever. `delay_ms`: how much
+    later than it comes a live one counts, for servers that send in pieces as long as that (HLS).
     """
 
     url: str
     video: bool = True
     audio: bool = True
     captions: Captions = None
+    live: bool | None = None
+    duration_s: NonNegative = 0.0
+    delay_ms: Annotated[float, Meta(ge=0, le=60_000)] = 0.0
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is taken as it comes."""
+        if self.live is not None:
+            return self.live
+        return self.url.partition("://")[0].lower() in LIVE_SCHEMES
 
 
 class TextSettings(Settings, frozen=True, kw_only=True, tag="text", tag_field="kind"):

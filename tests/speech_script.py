@@ -9,6 +9,8 @@ import threading
 
 import numpy as np
 
+from actors.speech_kept import KeptRecogniser
+from streaming.clock import HandClock
 from streaming.packets import Float32Array, Word
 from streaming.speech.engine import EngineWord
 from streaming.speech.recogniser import Heard, Outcome
@@ -66,6 +68,8 @@ def speech(*spans: tuple[str, int]) -> Float32Array:
 class SlowRecogniser:
     """Answers when `release` is set, each chunk with one word that lasts as long as it."""
 
+    cpu_s = 0.0
+
     def __init__(self, fail_at: int = -1) -> None:
         self.release = threading.Event()
         self.fed: list[tuple[int, int]] = []
@@ -91,3 +95,8 @@ class SlowRecogniser:
     def close(self) -> None:
         self.closed = True
         self.release.set()
+
+
+def kept(recogniser: SlowRecogniser) -> KeptRecogniser:
+    """The same, not opened again when it breaks."""
+    return KeptRecogniser(lambda: recogniser, 0, HandClock())

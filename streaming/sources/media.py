@@ -97,9 +97,9 @@ class MediaSource:
         stitcher = Stitcher(self._zero_ns if starts else None)
         tracks: list[Track] = []
         if video is not None:
-            tracks.append(VideoTrack(video, stream=self._stream, stitcher=stitcher, vision=vision))
+            tracks.append(VideoTrack(video, stream=self._stream, time_line=stitcher, vision=vision))
         if audio is not None:
-            tracks.append(AudioTrack(audio, stream=self._stream, stitcher=stitcher, hop_ns=hop_ns))
+            tracks.append(AudioTrack(audio, stream=self._stream, time_line=stitcher, hop_ns=hop_ns))
         self._captions: CaptionTrack | None = None
         if captions is not None:
             self._captions = CaptionTrack(captions, stream=self._stream, stitcher=stitcher)

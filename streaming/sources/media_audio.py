@@ -18,19 +18,20 @@ from streaming.clock import NS_PER_S
 from streaming.packets import Float32Array, Modality
 from streaming.settings import AUDIO_RATE_HZ
 from streaming.sources.audio_framing import RUN_TOLERANCE_NS, AudioFramer
-from streaming.sources.media_time import Stitcher
+from streaming.sources.media_time import TimeLine
 from streaming.sources.media_tracks import Track
 
+NOT_FINITE = "samples that are not finite numbers, replaced by 0"
 FLOAT_FORMATS = {"flt": np.float32, "fltp": np.float32, "dbl": np.float64, "dblp": np.float64}
 
 
 class MonoResampler:
-    """One run of sound to 16 kHz mono float32 (N,), in [-1, 1]."""
+    """One run of sound to mono float32 (N,), in [-1, 1], at `out_hz`."""
 
-    def __init__(self, frame: AudioFrame) -> None:
-        self.rate_hz = frame.sample_rate
+    def __init__(self, frame: AudioFrame, out_hz: int = AUDIO_RATE_HZ) -> None:
+        self.rate_hz, self._out_hz = frame.sample_rate, out_hz
         self._shape = (frame.format.name, frame.layout.name, frame.sample_rate)
-        self._swr = _swr()
+        self._swr = _swr(out_hz)
         self._average = False
 
     def accepts(self, frame: AudioFrame) -> bool:
@@ -44,7 +45,7 @@ class MonoResampler:
                 return _joined(self._swr.resample(frame))
             except FFmpegError:  # a layout without a known way down to mono
                 self._average = True
-                self._swr = _swr()
+                self._swr = _swr(self._out_hz)
         return _joined(self._swr.resample(_averaged(frame)))
 
     def flush(self) -> Float32Array:
@@ -57,8 +58,10 @@ class AudioTrack(Track):
 
     modality = Modality.AUDIO
 
-    def __init__(self, track: AudioStream, *, stream: str, stitcher: Stitcher, hop_ns: int) -> None:
-        super().__init__(track, stream=stream, stitcher=stitcher)
+    def __init__(
+        self, track: AudioStream, *, stream: str, time_line: TimeLine, hop_ns: int
+    ) -> None:
+        super().__init__(track, stream=stream, time_line=time_line)
         self._framer = AudioFramer(hop_ns, stream=stream)
         self._swr: MonoResampler | None = None
         self._run_ns = 0  # time of the run's first sample
@@ -85,7 +88,10 @@ class AudioTrack(Track):
         assert self._swr is not None
         self._samples_in += frame.samples
         frame.pts = None  # the run counts samples; a rounded time would only disturb it
-        self._push(self._swr.convert(self._finite(frame)), uncertainty_ns)
+        frame, bad = finite(frame)
+        if bad:
+            self.count_corrupt(bad, NOT_FINITE)
+        self._push(self._swr.convert(frame), uncertainty_ns)
 
     def _continues(self, frame: AudioFrame, t_ns: int) -> bool:
         if self._swr is None or not self._swr.accepts(frame):
@@ -108,31 +114,31 @@ class AudioTrack(Track):
             max(t_ns, 0), samples[before_zero:], uncertainty_ns=uncertainty_ns
         )
 
-    def _finite(self, frame: AudioFrame) -> AudioFrame:
-        """`frame`, with samples that are not numbers replaced by 0."""
-        dtype = FLOAT_FORMATS.get(frame.format.name)
-        if dtype is None or _finite_sum(frame, dtype):
-            return frame
-        values = frame.to_ndarray()
-        bad = int(values.size - np.count_nonzero(np.isfinite(values)))
-        if not bad:
-            return frame
-        self.count_corrupt(bad, "samples that are not finite numbers, replaced by 0")
-        clean = np.where(np.isfinite(values), values, 0.0).astype(np.float32)
-        form = "fltp" if frame.format.is_planar else "flt"
-        mended = AudioFrame.from_ndarray(clean, format=form, layout=frame.layout.name)
-        mended.sample_rate = frame.sample_rate
-        return mended
-
     def _duration_ns(self, frame: AudioFrame | AvVideoFrame) -> int:
         assert isinstance(frame, AudioFrame)
         return frame.samples * NS_PER_S // frame.sample_rate
 
 
-def _swr() -> AudioResampler:
+def finite(frame: AudioFrame) -> tuple[AudioFrame, int]:
+    """`frame`, with samples that are not numbers replaced by 0, and how many there were."""
+    dtype = FLOAT_FORMATS.get(frame.format.name)
+    if dtype is None or _finite_sum(frame, dtype):
+        return frame, 0
+    values = frame.to_ndarray()
+    bad = int(values.size - np.count_nonzero(np.isfinite(values)))
+    if not bad:
+        return frame, 0
+    clean = np.where(np.isfinite(values), values, 0.0).astype(np.float32)
+    form = "fltp" if frame.format.is_planar else "flt"
+    mended = AudioFrame.from_ndarray(clean, format=form, layout=frame.layout.name)
+    mended.sample_rate = frame.sample_rate
+    return mended, bad
+
+
+def _swr(rate_hz: int) -> AudioResampler:
     # Without a limit on the mixing matrix, loud stereo would come out of it above full scale.
     options = {"rematrix_maxval": "1.0"}
-    return AudioResampler(format="flt", layout="mono", rate=AUDIO_RATE_HZ, options=options)
+    return AudioResampler(format="flt", layout="mono", rate=rate_hz, options=options)
 
 
 def _finite_sum(frame: AudioFrame, dtype: type) -> bool:

@@ -34,13 +34,18 @@ def is_url(url: str) -> bool:
     return "://" in url and not url.startswith("file://")
 
 
-def open_container(url: str) -> InputContainer:
-    """Open `url` for reading, with time limits if it is not a local file."""
+def open_container(
+    url: str, *, read_timeout_s: float = READ_TIMEOUT_S, options: dict[str, str] | None = None
+) -> InputContainer:
+    """Open `url` for reading, with time limits if it is not a local file.
+
+    `options`: of FFmpeg's protocols and demuxers; those they do not know are passed over.
+    """
     if not is_url(url):
         check_file(Path(url.removeprefix("file://")))
-    timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S) if is_url(url) else None
+    timeout = (OPEN_TIMEOUT_S, read_timeout_s) if is_url(url) else None
     try:
-        container = av.open(url, timeout=timeout)
+        container = av.open(url, timeout=timeout, options=options or {})
     except (av.FFmpegError, OSError, ValueError) as error:
         raise SourceError(_why_not(url, error)) from error
     if not is_url(url) and is_encrypted(Path(url.removeprefix("file://"))):
@@ -143,11 +148,7 @@ def _why_not(url: str, error: Exception) -> str:
     reason = str(getattr(error, "strerror", None) or error).strip().rstrip(".")
     reason = reason.replace(url, name)
     if is_url(url):
-        limit = f" within {OPEN_TIMEOUT_S:.0f} s" if _timed_out(error) else ""
-        return (
-            f"{name}: cannot be reached{limit} ({reason}); expected a stream that FFmpeg reads. "
-            "Check the address, the network and that the sender runs."
-        )
+        return f"{name}: {_why_not_reached(url, error, reason)}"
     if isinstance(error, PermissionError):
         return f"{name}: may not be read (permission denied). Change its permissions."
     if _has_mp4_head(Path(url.removeprefix("file://"))):
@@ -156,6 +157,26 @@ def _why_not(url: str, error: Exception) -> str:
             "expected a complete MP4. Copy or record it again."
         )
     return f"{name}: not a media file that FFmpeg can read ({reason}). Expected video or audio."
+
+
+def _why_not_reached(url: str, error: Exception, reason: str) -> str:
+    scheme = url.partition("://")[0]
+    if isinstance(error, av.ProtocolNotFoundError):
+        return (
+            f"this build of FFmpeg does not speak {scheme}; expected an address it reads, such as "
+            "rtsp, rtmp, udp or http. Have another program receive it and send it on, for example "
+            f"ffmpeg -i {scheme}://... -c copy -f mpegts udp://127.0.0.1:5000"
+        )
+    if isinstance(error, av.HTTPUnauthorizedError | av.HTTPForbiddenError):
+        return (
+            f"the server lets nobody in with these credentials ({reason}); expected the user and "
+            f"password of the stream. Give them in the address: {scheme}://USER:PASSWORD@HOST/..."
+        )
+    limit = f" within {OPEN_TIMEOUT_S:.0f} s" if _timed_out(error) else ""
+    return (
+        f"cannot be reached{limit} ({reason}); expected a stream that FFmpeg reads. "
+        "Check the address, the network and that the sender runs."
+    )
 
 
 def _timed_out(error: Exception) -> bool:

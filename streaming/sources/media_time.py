@@ -8,12 +8,32 @@ two tracks that leap together are moved by the same amount, so they stay in step
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 from streaming.clock import NS_PER_MS, NS_PER_S
 
 MAX_BACK_NS = 200 * NS_PER_MS  # further back is another clock, not a re-ordered frame
 MAX_AHEAD_NS = 10 * NS_PER_S
 MAX_RESYNC_NS = 1 * NS_PER_S  # how far back a track may go to stay in step with the other
+
+
+class Placed(NamedTuple):
+    """Where a frame belongs on the stream's time line; `leapt_ns`: by how much its track's own
+    times have just leapt, 0 for not at all."""
+
+    t_ns: int
+    uncertainty_ns: int
+    leapt_ns: int
+
+
+class TimeLine(Protocol):
+    """What places the frames of several tracks. `zero_ns`: container time that is 0, if known."""
+
+    zero_ns: int | None
+
+    def place(self, track: str, raw_ns: int, duration_ns: int) -> Placed:
+        """Time of a frame that the container dates `raw_ns`."""
+        ...
 
 
 @dataclass
@@ -35,8 +55,8 @@ class Stitcher:
     _offsets: list[int] = field(default_factory=list)
     _tracks: dict[str, _TrackTime] = field(default_factory=dict)
 
-    def place(self, track: str, raw_ns: int, duration_ns: int) -> tuple[int, int]:
-        """Stream time of `raw_ns`, and by how much `track` just leapt (0: it did not)."""
+    def place(self, track: str, raw_ns: int, duration_ns: int) -> Placed:
+        """Stream time of `raw_ns`."""
         if not self._offsets:
             self._offsets.append(-raw_ns if self.zero_ns is None else -self.zero_ns)
         state = self._tracks.setdefault(track, _TrackTime())
@@ -47,7 +67,7 @@ class Stitcher:
         t_ns = raw_ns + offset
         state.end_ns = max(state.end_ns, t_ns + duration_ns)
         state.seen = True
-        return t_ns, before - offset
+        return Placed(t_ns, 0, before - offset)
 
     def follow(self, raw_ns: int) -> int:
         """Stream time of `raw_ns`, for what is too sparse to tell a leap: by the newest offset."""

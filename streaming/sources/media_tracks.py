@@ -22,7 +22,7 @@ from streaming.clock import NS_PER_S
 from streaming.packets import Modality, Progress
 from streaming.results import Health, HealthKind
 from streaming.sources.base import Item, due_ns
-from streaming.sources.media_time import Stitcher
+from streaming.sources.media_time import TimeLine
 
 # Above this a single decoder thread may fall behind real time.
 ONE_THREAD_PIXELS = 2560 * 1440
@@ -34,13 +34,18 @@ def to_ns(ticks: int, time_base: Fraction) -> int:
     return (doubled + time_base.denominator) // (2 * time_base.denominator)
 
 
+def from_ns(t_ns: int, time_base: Fraction) -> int:
+    """The container tick that `t_ns` falls into."""
+    return t_ns * time_base.denominator // (time_base.numerator * NS_PER_S)
+
+
 class Track(ABC):
     """Decodes one track and queues its items in order of `due_ns`."""
 
     modality: Modality
 
     def __init__(
-        self, track: VideoStream | AudioStream, *, stream: str, stitcher: Stitcher
+        self, track: VideoStream | AudioStream, *, stream: str, time_line: TimeLine
     ) -> None:
         self.track = track
         self.queue: deque[Item] = deque()
@@ -49,7 +54,7 @@ class Track(ABC):
         self.packets = 0
         self.frames = 0
         self._stream = stream
-        self._stitcher = stitcher
+        self._time_line = time_line
         self._time_base = track.time_base or Fraction(1, 1000)
         self._start_ns = self._declared_start_ns()
         self.raw_end_ns: int | None = None  # the same by the container's own clock
@@ -150,7 +155,7 @@ class Track(ABC):
             raw_ns = self.raw_end_ns if self.raw_end_ns is not None else self._first_raw_ns()
             uncertainty_ns += max(duration_ns, 1)
         self.raw_end_ns = raw_ns + duration_ns
-        t_ns, leapt_ns = self._stitcher.place(self.modality, raw_ns, duration_ns)
+        t_ns, vague_ns, leapt_ns = self._time_line.place(self.modality, raw_ns, duration_ns)
         if leapt_ns:
             self.rest()
             self.say(
@@ -158,7 +163,7 @@ class Track(ABC):
                 f"timestamps leapt by {leapt_ns / NS_PER_S:+.3f} s; the stream goes on without it",
             )
         self.frames += 1
-        self._take(frame, t_ns, duration_ns, uncertainty_ns)
+        self._take(frame, t_ns, duration_ns, uncertainty_ns + vague_ns)
         self.decoded_ns = max(self.decoded_ns, t_ns + duration_ns)
 
     @abstractmethod
@@ -175,12 +180,12 @@ class Track(ABC):
         return max(self.decoded_ns, last_ns)
 
     def _declared_start_ns(self) -> int:
-        if self.track.start_time is None or self._stitcher.zero_ns is None:
+        if self.track.start_time is None or self._time_line.zero_ns is None:
             return 0
-        return max(to_ns(self.track.start_time, self._time_base) - self._stitcher.zero_ns, 0)
+        return max(to_ns(self.track.start_time, self._time_base) - self._time_line.zero_ns, 0)
 
     def _first_raw_ns(self) -> int:
-        return self._start_ns + (self._stitcher.zero_ns or 0)
+        return self._start_ns + (self._time_line.zero_ns or 0)
 
 
 def _plain(error: Exception) -> str:

@@ -17,7 +17,7 @@ from streaming.packets import Modality, Packet, Uint8Array, VideoFrame
 from streaming.results import HealthKind
 from streaming.settings import VisionSettings
 from streaming.sources.light import LightLog
-from streaming.sources.media_time import Stitcher
+from streaming.sources.media_time import TimeLine
 from streaming.sources.media_tracks import Track, to_ns
 from streaming.sources.ticks import Ticks
 
@@ -32,9 +32,9 @@ class VideoTrack(Track):
     modality = Modality.VIDEO
 
     def __init__(
-        self, track: VideoStream, *, stream: str, stitcher: Stitcher, vision: VisionSettings
+        self, track: VideoStream, *, stream: str, time_line: TimeLine, vision: VisionSettings
     ) -> None:
-        super().__init__(track, stream=stream, stitcher=stitcher)
+        super().__init__(track, stream=stream, time_line=time_line)
         self._ticks = Ticks(vision.rate_hz)
         self._reformatter, self._small = VideoReformatter(), VideoReformatter()
         self._light = LightLog(vision.light_hz)

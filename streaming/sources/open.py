@@ -39,6 +39,10 @@ def close_sources(sources: Sequence[Source]) -> None:
 
 def _opened(settings: SourceSettings, stream: str, vision: VisionSettings, hop_ns: int) -> Source:
     match settings:
+        case MediaSettings(is_live=True):
+            from streaming.sources.network import NetworkSource
+
+            return NetworkSource(settings, stream=stream, vision=vision, hop_ns=hop_ns)
         case MediaSettings():
             from streaming.sources.media import MediaSource
 

@@ -34,7 +34,15 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recogniser(Protocol):
-    """Sound in, words out, in order; one for each stream. It may take its time."""
+    """Sound in, words out, in order; one for each stream. It may take its time.
+
+    `PortLostError`: it is gone, and another one may be asked instead.
+    """
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds that it has spent in a process of its own."""
+        ...
 
     def feed(self, t_ns: int, samples: Float32Array, *, hurry: bool = False) -> Outcome:
         """Mono float32 (N,) at 16 kHz whose first sample was taken at `t_ns`. Sound that does not

@@ -21,6 +21,7 @@ from streaming.speech.recogniser import Heard, Outcome
 FRAME_N = 512  # of the detector: 32 ms
 SPEECH_AT, PAUSE_BELOW = 0.5, 0.35
 LEAD_FRAMES = 8  # 256 ms before the detector is sure: the first consonant
+LEAD_NS = LEAD_FRAMES * FRAME_N * NS_PER_S // AUDIO_RATE_HZ
 PAUSE_FRAMES = 10  # 320 ms
 HOLE_NS = 20 * NS_PER_MS  # as in media: less is the jitter of rounded times
 
@@ -39,6 +40,8 @@ class Detector(Protocol):
 
 class Transcriber:
     """Obeys `Recogniser`; it answers when it has done the work."""
+
+    cpu_s = 0.0
 
     def __init__(self, detector: Detector, engine: Engine, longest_s: float) -> None:
         self._detector, self._engine = detector, engine

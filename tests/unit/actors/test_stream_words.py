@@ -26,7 +26,7 @@ from streaming.settings import (
 from streaming.sources.base import Item
 from streaming.sources.scripted import ScriptedSource
 from streaming.states import ViewState
-from tests.speech_script import SlowRecogniser
+from tests.speech_script import SlowRecogniser, kept
 
 MS = NS_PER_MS
 AUDIO, TEXT = Modality.AUDIO, Modality.TEXT
@@ -51,7 +51,7 @@ class Lane:
     def __init__(self, recogniser: SlowRecogniser, waiting: int, oldest_ms: int = 0) -> None:
         self.items: list[Item] = []
         self.lane = SpeechLane(
-            "s", recogniser, self.items.extend, lambda: oldest_ms * MS, waiting=waiting
+            "s", kept(recogniser), self.items.extend, lambda: oldest_ms * MS, waiting=waiting
         )
 
     def of(self, kind: type) -> list:
@@ -168,7 +168,7 @@ def read(recogniser: SlowRecogniser, *, release_after: int | None, pace: str = "
     source = ScriptedSource((AUDIO,), [*script, end])
     if release_after is None:
         recogniser.release.set()
-    StreamReader("s", [source], settings, HandClock(), emit, recogniser=recogniser).run()
+    StreamReader("s", [source], settings, HandClock(), emit, recogniser=kept(recogniser)).run()
     return sent
 
 

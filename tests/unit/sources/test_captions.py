@@ -142,7 +142,7 @@ def test_captions_leap_with_the_newest_clock():
     line = Stitcher(zero_ns=0)
     assert line.follow(5) == 5
     line.place("video", 0, MS)
-    _, leapt_ns = line.place("video", 100_000 * MS, MS)
+    _, _, leapt_ns = line.place("video", 100_000 * MS, MS)
     assert line.follow(100_000 * MS + 5) == 100_000 * MS + 5 - leapt_ns
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 from media_factory import ENCRYPTION, write_clip
 from source_items import open_media, take_media
 
+from streaming.clock import HandClock
 from streaming.errors import SourceError
 from streaming.packets import Modality
 from streaming.results import HealthKind
+from streaming.settings import MediaSettings
+from streaming.sources.network_port import NetworkPort
 
 
 def refusal(path, **tracks) -> str:
@@ -102,3 +108,34 @@ def test_an_unsupported_codec(tmp_path):
     message = refusal(path)
     assert "unsupported codec" in message
     assert "Convert the file" in message
+
+
+@pytest.mark.parametrize("url", ["rtsp://u:secret@127.0.0.1:1/x", "tcp://127.0.0.1:1"])
+def test_an_address_where_nobody_listens(url):
+    with pytest.raises(SourceError, match=r"cannot be reached.*Connection refused") as caught:
+        NetworkPort(MediaSettings(url=url), HandClock())
+    assert "secret" not in str(caught.value)
+
+
+def test_a_protocol_that_is_not_spoken():
+    settings = MediaSettings(url="srt://127.0.0.1:1")
+    assert settings.is_live
+    with pytest.raises(SourceError, match=r"does not speak srt; expected .* send it on"):
+        NetworkPort(settings, HandClock())
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_wrong_credentials(status):
+    class Guard(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(status)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Guard) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://me:secret@127.0.0.1:{server.server_port}/x.ts"
+        message = refusal(url)
+        server.shutdown()
+    assert "user and password" in message
+    assert "secret" not in message

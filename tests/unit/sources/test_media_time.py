@@ -13,8 +13,8 @@ FRAME = S // 25
 
 def test_time_zero_is_the_given_start_and_late_tracks_start_late():
     stitcher = Stitcher(100 * S)
-    assert stitcher.place("video", 100 * S, FRAME) == (0, 0)
-    assert stitcher.place("audio", 102 * S, FRAME) == (2 * S, 0)
+    assert stitcher.place("video", 100 * S, FRAME) == (0, 0, 0)
+    assert stitcher.place("audio", 102 * S, FRAME) == (2 * S, 0, 0)
 
 
 def test_two_tracks_that_leap_keep_their_distance():
@@ -22,9 +22,9 @@ def test_two_tracks_that_leap_keep_their_distance():
     stitcher = Stitcher(0)
     stitcher.place("video", 0, 5 * S)
     stitcher.place("audio", 0, 5 * S)
-    video, by = stitcher.place("video", 90_000 * S, FRAME)
+    video, _, by = stitcher.place("video", 90_000 * S, FRAME)
     assert (video, by) == (5 * S, 89_995 * S)
-    audio, by = stitcher.place("audio", 90_000 * S + S // 10, FRAME)
+    audio, _, by = stitcher.place("audio", 90_000 * S + S // 10, FRAME)
     assert (audio, by) == (5 * S + S // 10, 89_995 * S)
 
 
@@ -41,13 +41,13 @@ def test_a_hole_in_one_track_alone_is_no_leap():
     stitcher.place("audio", 0, S)
     for second in range(30):
         stitcher.place("video", second * S, S)
-    assert stitcher.place("audio", 30 * S, S) == (30 * S, 0)
+    assert stitcher.place("audio", 30 * S, S) == (30 * S, 0, 0)
 
 
 def test_a_small_step_back_is_no_leap():
     stitcher = Stitcher(0)
     stitcher.place("video", 0, S)
-    assert stitcher.place("video", S - S // 10, FRAME) == (S - S // 10, 0)
+    assert stitcher.place("video", S - S // 10, FRAME) == (S - S // 10, 0, 0)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(-(10**14), 10**14)), max_size=60))
@@ -56,7 +56,7 @@ def test_whatever_comes_time_neither_falls_back_nor_runs_away(steps):
     ends = {"video": 0, "audio": 0}
     for is_video, raw_ns in steps:
         track = "video" if is_video else "audio"
-        t_ns, _ = stitcher.place(track, raw_ns, FRAME)
+        t_ns, _, _ = stitcher.place(track, raw_ns, FRAME)
         assert t_ns >= ends[track] - S
         assert t_ns <= max(ends.values()) + 10 * S
         ends[track] = max(ends[track], t_ns + FRAME)

@@ -1,0 +1,190 @@
+"""A live stream on a network: pictures and sound as they come, by the sender's own timestamps.
+
+Invariant: a stream that goes is told of once for each modality, connected to again with pauses of
+at most half a second, and told of when it delivers again; while it is away nothing waits for it.
+One track that stays silent while the other goes on is a loss of that modality alone.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from streaming.clock import NS_PER_MS, NS_PER_S, Clock, SystemClock
+from streaming.errors import SourceError
+from streaming.health import Health, HealthKind
+from streaming.packets import Modality, Packet
+from streaming.redact import redacted
+from streaming.settings import MediaSettings, VisionSettings
+from streaming.sources.base import Item, due_ns
+from streaming.sources.network_connection import NetworkConnection
+from streaming.sources.network_port import Arrived, Connected, Gone, NetworkPort, PacketPort
+from streaming.sources.outlet import Outlet
+from streaming.sources.sound_run import SoundRun
+
+POLL_S = 0.1
+SILENT_NS = 2 * NS_PER_S  # of one track
+BEHIND_NS = 500 * NS_PER_MS  # of what comes after a loss
+CHUNK_NS = 100 * NS_PER_MS
+
+
+class NetworkSource:
+    """A stream through FFmpeg, or whatever `open_port` opens."""
+
+    live = True
+    ordered = True
+
+    def __init__(
+        self,
+        settings: MediaSettings,
+        *,
+        stream: str,
+        vision: VisionSettings,
+        hop_ns: int,
+        clock: Clock | None = None,
+        open_port: Callable[[], PacketPort] | None = None,
+    ) -> None:
+        if settings.captions not in (None, False):
+            raise SourceError(
+                f"{redacted(settings.url)}: expected no captions, which are read "
+                "from files only, for a live stream; leave `captions` out"
+            )
+        self._clock: Clock = clock or SystemClock()
+        self._stream, self._vision = stream, vision
+        self._name = redacted(settings.url)
+        self._delay_ns = round(settings.delay_ms * NS_PER_MS)
+        self._later: list[Item] = []
+        self._length_ns = round(settings.duration_s * NS_PER_S)
+        self._stop, self._iterating = threading.Event(), False
+        self._run = SoundRun(min(hop_ns, CHUNK_NS), stream=stream)
+        self._connection: NetworkConnection | None = None
+        self._lost: set[Modality] = set()
+        self._port = open_port() if open_port else NetworkPort(settings, self._clock)
+        tracks = self._port.first
+        found = {Modality.VIDEO: tracks.video, Modality.AUDIO: tracks.audio}
+        self.modalities: tuple[Modality, ...] = tuple(m for m, t in found.items() if t is not None)
+
+    def items(self) -> Iterator[Item]:
+        """Pictures and sound until the duration is over or `close` is called."""
+        start_ns = self._clock.now_ns()
+        self._heard_ns = dict.fromkeys(self.modalities, start_ns)
+        outlet = Outlet(self._stream, self.modalities, start_ns)
+        self._iterating = True
+        self._port.start()
+        try:
+            while not self._stop.is_set():
+                if 0 < self._length_ns <= self._clock.now_ns() - start_ns:
+                    break
+                yield from self._given(self._due(self._step()), outlet)
+            yield from self._given(self._later + self._ended(), outlet)
+        finally:
+            self._port.close()
+        yield from outlet.end()
+
+    def close(self) -> None:
+        """End the iteration."""
+        self._stop.set()
+        if not self._iterating:
+            self._port.close()
+
+    def _step(self) -> list[Item]:
+        """What happened next, and what became of the tracks meanwhile."""
+        match self._port.read(POLL_S):
+            case Connected() as connected:
+                items = self._connected(connected)
+            case Arrived() as arrived:
+                items = self._arrived(arrived)
+            case Gone(reason) if self._connection is not None:
+                items = self._ended()
+                self._port.release()
+                items += self._losses(self.modalities, f"{reason}; it is tried again")
+            case _:
+                items = []
+        if self._connection is not None:
+            items += self._connection.settle(self._clock.now_ns())
+        return items + self._silent()
+
+    def _connected(self, connected: Connected) -> list[Item]:
+        now_ns = self._clock.now_ns()
+        self._heard_ns = dict.fromkeys(self.modalities, now_ns)
+        self._connection = NetworkConnection(
+            connected,
+            stream=self._stream,
+            vision=self._vision,
+            run=self._run,
+            delay_ns=self._delay_ns,
+        )
+        return []
+
+    def _arrived(self, arrived: Arrived) -> list[Item]:
+        if self._connection is None:
+            return []
+        items: list[Item] = []
+        if arrived.passed:
+            words = "packets came faster than they were decoded"
+            items.append(self._health(HealthKind.DROP, None, words, arrived.passed))
+        modality, given = self._connection.take(arrived)
+        self._heard_ns[modality] = arrived.arrival_ns
+        return items + given
+
+    def _silent(self) -> list[Item]:
+        """The loss of tracks of which nothing has come for too long, and what they still hold."""
+        limit_ns = self._clock.now_ns() - SILENT_NS - self._delay_ns
+        silent = [
+            m
+            for m, heard_ns in self._heard_ns.items()
+            if heard_ns < limit_ns and m not in self._lost
+        ]
+        connection = self._connection
+        held = [i for m in silent for i in connection.rest(m)] if connection is not None else []
+        return held + self._losses(silent, "nothing has come for too long")
+
+    def _losses(self, modalities: Iterable[Modality], why: str) -> list[Item]:
+        kind, name = HealthKind.SOURCE_LOST, self._name
+        return [self._health(kind, m, f"{name}, {m}: {why}") for m in modalities]
+
+    def _ended(self) -> list[Item]:
+        """What the connection still holds."""
+        connection, self._connection = self._connection, None
+        return connection.end() if connection is not None else []
+
+    def _due(self, items: list[Item]) -> list[Item]:
+        """What is due by now; nothing but a delay makes anything wait."""
+        if not self._delay_ns:
+            return items
+        self._later = sorted(self._later + items, key=due_ns)
+        first = bisect.bisect_right(self._later, self._clock.now_ns(), key=due_ns)
+        due, self._later = self._later[:first], self._later[first:]
+        return due
+
+    def _given(self, items: list[Item], outlet: Outlet) -> Iterator[Item]:
+        """`items` as they leave, with news of what is back, and promises for what is away."""
+        for item in items:
+            if isinstance(item, Health) and item.kind is HealthKind.SOURCE_LOST and item.modality:
+                if item.modality in self._lost:
+                    continue
+                self._lost.add(item.modality)
+            for out in outlet.put(item):
+                if isinstance(out, Packet) and out.modality in self._lost:
+                    self._lost.discard(out.modality)
+                    words = f"{self._name}: {out.modality} is back"
+                    back = self._health(HealthKind.RECOVERED, out.modality, words)
+                    yield msgspec.structs.replace(back, t_ns=self._clock.now_ns())
+                yield out
+        for modality in self._lost:
+            yield from outlet.promise(modality, self._clock.now_ns() - BEHIND_NS)
+
+    def _health(
+        self, kind: HealthKind, modality: Modality | None, detail: str, count: int = 0
+    ) -> Health:
+        return Health(
+            stream=self._stream,
+            kind=kind,
+            modality=modality,
+            t_ns=self._clock.now_ns() + self._delay_ns,
+            count=count,
+            detail=detail,
+        )

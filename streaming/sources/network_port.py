@@ -1,0 +1,209 @@
+"""A connection to a stream on a network, made anew each time it breaks.
+
+Reading and connecting wait for the other side, so a thread does both. Invariant: what the thread
+finds comes out of `read` in order: a connection, its packets with their times of arrival, its end.
+Nothing is decoded here; packets that nobody takes are held up to `MOST_BYTES`, then counted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet as AvPacket
+from av.video.stream import VideoStream
+
+from streaming.clock import NS_PER_S, Clock
+from streaming.errors import SourceError
+from streaming.settings import MediaSettings
+from streaming.sources.backoff import next_delay_s
+from streaming.sources.media_open import choose_tracks, open_container
+
+READ_TIMEOUT_S = 1.5  # without a packet, and the stream's delay; a loss is known within 2 s
+FIRST_PAUSE_S, MOST_PAUSE_S = 0.1, 0.5  # before it is connected to again
+MOST_BYTES = 32 << 20
+MOST_ERRORS = 100  # in a row
+OPTIONS = {
+    "analyzeduration": "1000000",  # µs of the stream that are looked at for its tracks, at most
+    "fpsprobesize": "3",  # frames that are waited for to tell the frame rate
+    "merge_pmt_versions": "1",  # a sender that was begun anew keeps its tracks
+    "rtsp_flags": "prefer_tcp",
+}
+
+
+class Connected(NamedTuple):
+    """A connection and its chosen tracks, which are gone with it once it is released."""
+
+    container: InputContainer
+    video: VideoStream | None
+    audio: AudioStream | None
+
+
+class Arrived(NamedTuple):
+    """A packet in hand at `arrival_ns`; `passed`: how many before it nobody had room for."""
+
+    packet: AvPacket[Any]
+    arrival_ns: int
+    passed: int = 0
+
+
+class Gone(NamedTuple):
+    """The connection broke, or could not be made again."""
+
+    reason: str
+
+
+Event = Connected | Arrived | Gone
+
+
+class PacketPort(Protocol):
+    """What `NetworkSource` reads."""
+
+    @property
+    def first(self) -> Connected:
+        """The connection that it begins with, for its tracks; `read` gives it again."""
+        ...
+
+    def start(self) -> None:
+        """Let packets come."""
+        ...
+
+    def read(self, timeout_s: float) -> Event | None:
+        """What happened next; None for nothing within `timeout_s`."""
+        ...
+
+    def release(self) -> None:
+        """Nothing of the connection that is gone is used any more: it may be closed."""
+        ...
+
+    def close(self) -> None:
+        """End it; nothing of it is used any more. May be called twice."""
+        ...
+
+
+class NetworkPort:
+    """Connects at once; `SourceError` where that fails the first time."""
+
+    def __init__(self, settings: MediaSettings, clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
+        self._timeout_s = READ_TIMEOUT_S + settings.delay_ms / 1000
+        self._events: deque[Event] = deque()
+        self._bytes = self._passed = 0
+        self._ready, self._stop = threading.Condition(), threading.Event()
+        self._released = threading.Event()
+        self._thread = threading.Thread(target=self._keep, daemon=True, name="network")
+        self._first: Connected | None = self._connect()
+
+    @property
+    def first(self) -> Connected:
+        """The connection that the port began with."""
+        assert self._first is not None
+        return self._first
+
+    def start(self) -> None:
+        """Let packets come."""
+        self._thread.start()
+
+    def read(self, timeout_s: float) -> Event | None:
+        """What happened next; None for nothing within `timeout_s`."""
+        with self._ready:
+            self._ready.wait_for(lambda: bool(self._events), timeout_s)
+            if not self._events:
+                return None
+            event = self._events.popleft()
+            if isinstance(event, Arrived):
+                self._bytes -= event.packet.size
+            return event
+
+    def release(self) -> None:
+        """Nothing of the connection that is gone is used any more: it may be closed."""
+        self._released.set()
+
+    def close(self) -> None:
+        """End it; a read that waits for the other side ends at its time limit."""
+        if self._first is not None and not self._thread.is_alive():
+            self._first.container.close()
+            self._first = None
+        self._stop.set()
+        self._released.set()
+
+    def _keep(self) -> None:
+        """Read, and connect again, until it is closed."""
+        connected: Connected | None = self._first
+        failures = 0
+        while not self._stop.is_set():
+            if connected is None:
+                failures += 1
+                pause_s = next_delay_s(failures, first_s=FIRST_PAUSE_S, most_s=MOST_PAUSE_S)
+                self._clock.wait_until(self._clock.now_ns() + round(pause_s * NS_PER_S), self._stop)
+                connected = self._connected_again()
+                continue
+            self._put(connected)
+            for arrived in self._packets(connected):
+                failures = 0
+                self._put(arrived)
+            self._released.wait()
+            self._released.clear()
+            connected.container.close()
+            self._first = connected = None
+
+    def _connected_again(self) -> Connected | None:
+        if self._stop.is_set():
+            return None
+        try:
+            return self._connect()
+        except SourceError as error:
+            self._put(Gone(str(error)))
+            return None
+
+    def _connect(self) -> Connected:
+        timeout_us = str(round(self._timeout_s * 1e6))
+        container = open_container(
+            self._settings.url,
+            read_timeout_s=self._timeout_s,
+            options=OPTIONS | {"rw_timeout": timeout_us},
+        )
+        try:
+            return Connected(container, *choose_tracks(container, self._settings))
+        except SourceError:
+            container.close()
+            raise
+
+    def _packets(self, connected: Connected) -> Iterator[Arrived]:
+        """Packets of the chosen tracks, to the end of the connection, which is told of."""
+        chosen = [t for t in (connected.video, connected.audio) if t is not None]
+        errors, reason = 0, "the sender ended it"
+        while errors < MOST_ERRORS and not self._stop.is_set():
+            try:
+                for packet in connected.container.demux(chosen):
+                    if self._stop.is_set():
+                        return
+                    if packet.size:
+                        errors = 0
+                        yield Arrived(packet, self._clock.now_ns())
+                break
+            except (av.InvalidDataError, av.PatchWelcomeError) as error:
+                errors, reason = errors + 1, f"it sends what cannot be read ({error.strerror})"
+            except (av.ExitError, TimeoutError):
+                reason = f"it has given nothing for {self._timeout_s:.1f} s"
+                break
+            except (av.FFmpegError, OSError) as error:
+                reason = f"reading broke off ({error.strerror or error})"
+                break
+        self._put(Gone(reason))
+
+    def _put(self, event: Event) -> None:
+        with self._ready:
+            if isinstance(event, Arrived):
+                if self._bytes + event.packet.size > MOST_BYTES:
+                    self._passed += 1
+                    return
+                self._bytes += event.packet.size
+                event, self._passed = event._replace(passed=self._passed), 0
+            self._events.append(event)
+            self._ready.notify()

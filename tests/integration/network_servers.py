@@ -1,0 +1,128 @@
+"""Senders of one clip, each a process of its own that can be killed and begun again.
+
+The clip has a white picture and a beep at the beginning of each second, and black and silence
+otherwise. RTMP and MPEG-TS over UDP are sent by ffmpeg, RTSP by GStreamer's server, all from
+Debian.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+FLASH_S = 0.12
+SYSTEM_PYTHON = "/usr/bin/python3"  # which Debian's GStreamer bindings belong to
+RTSP = """
+import sys
+import gi
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer
+Gst.init(None)
+server = GstRtspServer.RTSPServer()
+server.set_service(sys.argv[1])
+factory = GstRtspServer.RTSPMediaFactory()
+factory.set_launch(
+    f"( filesrc location={sys.argv[2]} ! qtdemux name=d "
+    "d.video_0 ! queue ! rtph264pay name=pay0 pt=96 config-interval=-1 "
+    "d.audio_0 ! queue ! rtpmp4gpay name=pay1 pt=97 )"
+)
+server.get_mount_points().add_factory("/card", factory)
+server.attach(None)
+print("ready", flush=True)
+GLib.MainLoop().run()
+"""
+
+
+def require_ffmpeg() -> None:
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("needs the program ffmpeg")
+
+
+def require_rtsp_server() -> None:
+    probe = "import gi; gi.require_version('GstRtspServer', '1.0')"
+    command = [SYSTEM_PYTHON, "-c", probe]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("needs gir1.2-gst-rtsp-server-1.0 and GStreamer's good plugins")
+
+
+def make_card(path: Path, seconds: int) -> Path:
+    """The clip: H.264 at 25 pictures a second, a key picture twice a second, and AAC."""
+    on = f"lt(mod(t,1),{FLASH_S})"
+    box = f"color=black:s=320x180:r=25:d={seconds},drawbox=color=white:t=fill:enable='{on}'"
+    beep = f"aevalsrc='0.5*sin(2*PI*1000*t)*{on}':s=48000:d={seconds}"
+    command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", box]
+    command += ["-f", "lavfi", "-i", beep, "-c:v", "libx264", "-preset", "ultrafast"]
+    command += ["-tune", "zerolatency", "-g", "12", "-pix_fmt", "yuv420p", "-c:a", "aac", str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """A sender at `url`; `start` returns once it sends or takes connections."""
+
+    def __init__(self, url: str, command: list[str], is_ready: Callable[[], bool]) -> None:
+        self.url, self._command, self._is_ready = url, command, is_ready
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        pipe = subprocess.DEVNULL
+        self._process = subprocess.Popen(self._command, stdout=pipe, stderr=pipe, stdin=pipe)
+        deadline = time.monotonic() + 20
+        while not self._is_ready():
+            assert time.monotonic() < deadline, f"{self.url} was not served"
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+def udp(card: Path) -> Server:
+    require_ffmpeg()
+    url = f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
+    return Server(url, [*_sent(card), "-f", "mpegts", f"{url}?pkt_size=1316"], lambda: True)
+
+
+def rtmp(card: Path) -> Server:
+    require_ffmpeg()
+    port = free_port()
+    url = f"rtmp://127.0.0.1:{port}/live/card"
+    return Server(url, [*_sent(card), "-f", "flv", "-listen", "1", url], lambda: _listens(port))
+
+
+def rtsp(card: Path) -> Server:
+    require_rtsp_server()
+    port = free_port()
+    command = [SYSTEM_PYTHON, "-c", RTSP, str(port), str(card)]
+    return Server(f"rtsp://127.0.0.1:{port}/card", command, lambda: _listens(port))
+
+
+def _sent(card: Path) -> list[str]:
+    """ffmpeg, which sends the clip at its own pace, over and over."""
+    command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1"]
+    return [*command, "-i", str(card), "-c", "copy"]
+
+
+def _listens(port: int) -> bool:
+    """Whether a TCP port is taken; nobody connects, for a server may take one guest only."""
+    listening = Path("/proc/net/tcp").read_text() if sys.platform == "linux" else ""
+    return any(f":{port:04X} " in line and " 0A " in line for line in listening.splitlines())
+
+
+SERVERS = {"udp": udp, "rtmp": rtmp, "rtsp": rtsp}

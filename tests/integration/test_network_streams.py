@@ -1,0 +1,166 @@
+"""Real servers that are killed in the middle and begun again."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streaming.clock import NS_PER_MS, NS_PER_S
+from streaming.health import Health, HealthKind
+from streaming.packets import Modality, Packet
+from streaming.settings import MediaSettings, VisionSettings
+from streaming.sources.base import Item
+from streaming.sources.network import NetworkSource
+from tests.integration.conftest import ANY_PORT, attune, messages
+from tests.integration.network_servers import SERVERS, Server, make_card, require_ffmpeg
+
+WAIT_S = 20.0
+BOTH = {Modality.VIDEO, Modality.AUDIO}
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    require_ffmpeg()
+    return make_card(tmp_path_factory.mktemp("card") / "card.mp4", 60)
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest, card: Path) -> Iterator[Server]:
+    server = SERVERS[request.param](card)
+    yield server
+    server.kill()
+
+
+class Reader:
+    """A source that is read by a thread of its own, as ingest does."""
+
+    def __init__(self, url: str) -> None:
+        settings = MediaSettings(url=url)
+        vision = VisionSettings(rate_hz=25.0)
+        self.source = NetworkSource(settings, stream="s", vision=vision, hop_ns=NS_PER_S // 2)
+        self.items: list[Item] = []
+        self._came: queue.Queue[Item] = queue.Queue()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        for item in self.source.items():
+            self._came.put(item)
+
+    def until(self, done: Callable[[Item], bool]) -> Item:
+        """The next item that is asked for."""
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            item = self._came.get(timeout=max(deadline - time.monotonic(), 0.01))
+            self.items.append(item)
+            if done(item):
+                return item
+
+    def until_both(self, kind: HealthKind) -> None:
+        """News of this kind of both modalities."""
+        waiting = set(BOTH)
+        while waiting:
+            waiting.discard(self.until(lambda i: told(i, kind)).modality)
+
+    def close(self) -> None:
+        self.source.close()
+        self._thread.join(WAIT_S)
+        assert not self._thread.is_alive()
+
+
+def told(item: Item, kind: HealthKind) -> bool:
+    return isinstance(item, Health) and item.kind is kind
+
+
+def seconds_of_both(reader: Reader, seconds: float) -> None:
+    """Read until so much of sound and pictures has come."""
+    start_ns = time.monotonic_ns()
+    for modality in BOTH:
+        reader.until(
+            lambda i, m=modality: (
+                isinstance(i, Packet) and i.modality is m and i.t_ns > start_ns + seconds * NS_PER_S
+            )
+        )
+
+
+def onsets(items: list[Item], modality: Modality) -> np.ndarray:
+    """When it begins to be light, or loud, in nanoseconds of session time (N,)."""
+    times, levels = [], []
+    for packet in (i for i in items if isinstance(i, Packet) and i.modality is modality):
+        if modality is Modality.VIDEO:
+            times.append(packet.t_ns)
+            levels.append(float(packet.payload.pixels.mean()) / 255)
+        else:
+            samples = np.abs(packet.payload.samples[:, 0])
+            for at in range(0, len(samples) - 79, 80):  # 5 ms
+                times.append(packet.t_ns + at * NS_PER_S // 16_000)
+                levels.append(float(samples[at : at + 80].max()))
+    light = np.asarray(levels) > 0.25
+    rises = np.flatnonzero(light[1:] & ~light[:-1]) + 1
+    return np.asarray(times, np.int64)[rises]
+
+
+def offsets_ms(items: list[Item]) -> np.ndarray:
+    """From each flash to the nearest beep (N,)."""
+    flashes, beeps = onsets(items, Modality.VIDEO), onsets(items, Modality.AUDIO)
+    apart = beeps[None, :] - flashes[:, None]
+    nearest = np.abs(apart).argmin(axis=1)
+    return apart[np.arange(len(flashes)), nearest] / NS_PER_MS
+
+
+def test_a_server_that_is_killed_and_begun_again(server: Server):
+    server.start()
+    reader = Reader(server.url)
+    assert set(reader.source.modalities) == BOTH
+    seconds_of_both(reader, 4.0)
+
+    server.kill()
+    killed_ns = time.monotonic_ns()
+    reader.until_both(HealthKind.SOURCE_LOST)
+    noticed_s = (time.monotonic_ns() - killed_ns) / NS_PER_S
+    first, reader.items = reader.items, []
+
+    server.start()
+    begun_ns = time.monotonic_ns()
+    reader.until_both(HealthKind.RECOVERED)
+    back_s = (time.monotonic_ns() - begun_ns) / NS_PER_S
+    seconds_of_both(reader, 3.0)
+    reader.close()
+
+    #  flash and beep |1 |2 |3 |4 killed      lost       begun   recovered |1 |2 |3
+    #  0 ms apart      x  x  x  x |-- < 2 s --|           |---- < 4 s -----| x  x  x
+    assert noticed_s < 2.2
+    assert back_s < 4.0
+    for items in (first, reader.items):
+        apart = offsets_ms(items)
+        assert len(apart) >= 3
+        assert np.abs(np.median(apart)) <= 45
+    for modality in BOTH:
+        seqs = [
+            i.seq for i in first + reader.items if isinstance(i, Packet) and i.modality is modality
+        ]
+        assert seqs == list(range(len(seqs)))
+
+
+def test_the_command_line_takes_a_network_stream(card: Path, tmp_path: Path):
+    server = SERVERS["udp"](card)
+    server.start()
+    out = tmp_path / "out.jsonl"
+    six_s = "streams.0.sources.0.duration_s=6"
+    options = ("--consent", "--publish", ANY_PORT, "--output", out, "--set", six_s)
+    try:
+        run = attune("run", "--inline", "--media", server.url, *options)
+    finally:
+        server.kill()
+    assert run.returncode == 0, run.stderr
+    results = messages(out, "result")
+    whole = [
+        r for r in results if min(r["modalities"][m]["coverage"] for m in ("video", "audio")) > 0.9
+    ]
+    assert len(whole) >= 6
