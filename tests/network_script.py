@@ -6,6 +6,7 @@ silence of so many nanoseconds. Picture `n` of a clip is grey of brightness `gre
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -76,13 +77,18 @@ class ScriptedNetwork:
     """A port that answers from a script; then it is silent."""
 
     def __init__(self, clock: HandClock, script: Iterable[Event | int]) -> None:
-        self.closed = False
+        self.closed = self.renewed = False
         self._clock, self._silence_ns = clock, 0
         self._script = iter(script)
         self.first = next(self._script)
 
     def start(self) -> None:
         self._script = iter([self.first, *self._script])
+
+    def renew(self) -> None:
+        """Go on with the part of the script after the next end."""
+        self.renewed = True
+        self._script = itertools.dropwhile(lambda e: not isinstance(e, Gone), self._script)
 
     def release(self) -> None:
         """Packets of a clip are kept by the test."""

@@ -92,7 +92,8 @@ class NetworkSource:
 
     def _step(self) -> list[Item]:
         """What happened next, and what became of the tracks meanwhile."""
-        match self._port.read(POLL_S):
+        event = self._port.read(POLL_S)
+        match event:
             case Connected() as connected:
                 items = self._connected(connected)
             case Arrived() as arrived:
@@ -105,7 +106,8 @@ class NetworkSource:
                 items = []
         if self._connection is not None:
             items += self._connection.settle(self._clock.now_ns())
-        return items + self._silent()
+        now_ns = event.arrival_ns if isinstance(event, Arrived) else self._clock.now_ns()
+        return items + self._silent(now_ns)
 
     def _connected(self, connected: Connected) -> list[Item]:
         now_ns = self._clock.now_ns()
@@ -115,6 +117,7 @@ class NetworkSource:
             stream=self._stream,
             vision=self._vision,
             run=self._run,
+            now_ns=now_ns,
             delay_ns=self._delay_ns,
         )
         return []
@@ -126,20 +129,23 @@ class NetworkSource:
         if arrived.passed:
             words = "packets came faster than they were decoded"
             items.append(self._health(HealthKind.DROP, None, words, arrived.passed))
-        modality, given = self._connection.take(arrived)
-        self._heard_ns[modality] = arrived.arrival_ns
-        return items + given
+        items += self._connection.take(arrived)
+        self._heard_ns |= self._connection.heard_ns
+        if self._connection.changed:
+            self._port.renew()
+        return items
 
-    def _silent(self) -> list[Item]:
-        """The loss of tracks of which nothing has come for too long, and what they still hold."""
-        limit_ns = self._clock.now_ns() - SILENT_NS - self._delay_ns
-        silent = [
-            m
-            for m, heard_ns in self._heard_ns.items()
-            if heard_ns < limit_ns and m not in self._lost
-        ]
+    def _silent(self, now_ns: int) -> list[Item]:
+        """The loss of tracks of which nothing has come for too long, and what they still hold;
+        `now_ns`: up to when it is known what has come."""
+        limit_ns = now_ns - SILENT_NS - self._delay_ns
+        silent = [m for m, heard_ns in self._heard_ns.items() if heard_ns < limit_ns]
         connection = self._connection
-        held = [i for m in silent for i in connection.rest(m)] if connection is not None else []
+        held: list[Item] = []
+        if connection is not None:
+            held = [i for m in silent if m not in self._lost for i in connection.rest(m)]
+            if any(connection.is_stuck(m) for m in silent):
+                self._port.renew()
         return held + self._losses(silent, "nothing has come for too long")
 
     def _losses(self, modalities: Iterable[Modality], why: str) -> list[Item]:

@@ -23,10 +23,14 @@ from streaming.sources.network_tracks import NetworkSound, NetworkVideo
 from streaming.sources.sound_run import SoundRun
 
 SETTLE_NS = 250 * NS_PER_MS
+MANY = 10  # packets; no decoder delays its frames by so many after it has begun
 
 
 class NetworkConnection:
-    """Decodes what comes over `connected`; sound goes into `run`."""
+    """Decodes what comes over `connected`, which was made at `now_ns`; sound goes into `run`.
+
+    `heard_ns`: when the last packet came, of each modality, that gave something.
+    """
 
     def __init__(
         self,
@@ -35,12 +39,14 @@ class NetworkConnection:
         stream: str,
         vision: VisionSettings,
         run: SoundRun,
+        now_ns: int,
         delay_ns: int = 0,
     ) -> None:
         self._time = NetworkTime(delay_ns)
         self._held: list[Arrived] | None = []
         self._dated: set[Modality] = set()  # tracks whose first time has come
         self._by_arrival = False
+        self._barren: dict[Modality, int] = {}  # packets since the last that gave something
         tracks: list[Track] = []
         if connected.video is not None:
             tracks.append(
@@ -51,14 +57,14 @@ class NetworkConnection:
                 NetworkSound(connected.audio, stream=stream, time_line=self._time, run=run)
             )
         self._tracks = {t.track.index: t for t in tracks}
+        self.heard_ns = {t.modality: now_ns for t in tracks}
 
-    def take(self, arrived: Arrived) -> tuple[Modality, list[Item]]:
-        """One packet: of which modality it is, and what it gives."""
-        modality = self._tracks[arrived.packet.stream.index].modality
+    def take(self, arrived: Arrived) -> list[Item]:
+        """What one more packet gives."""
         if self._held is None:
-            return modality, self._decoded(arrived)
+            return self._decoded(arrived)
         self._held.append(arrived)
-        return modality, self.settle(arrived.arrival_ns)
+        return self.settle(arrived.arrival_ns)
 
     def settle(self, now_ns: int) -> list[Item]:
         """What was held back at first, once it is time."""
@@ -77,6 +83,16 @@ class NetworkConnection:
                 track.rest()
                 items += _taken(track)
         return items
+
+    @property
+    def changed(self) -> bool:
+        """Whether sound has come in another format, whose times are right in a new connection."""
+        return any(t.changed for t in self._tracks.values() if isinstance(t, NetworkSound))
+
+    def is_stuck(self, modality: Modality) -> bool:
+        """Whether packets come that give nothing any more, although they did."""
+        gave = any(t.frames for t in self._tracks.values() if t.modality is modality)
+        return gave and self._barren.get(modality, 0) >= MANY
 
     def end(self) -> list[Item]:
         """What is still in hand; nothing of the connection is used any more."""
@@ -97,7 +113,13 @@ class NetworkConnection:
             self._time.observe(sighting)
         elif track.modality not in self._dated:
             return []
+        frames = track.frames
         track.feed(arrived.packet)
+        if track.frames > frames:
+            self.heard_ns[track.modality] = arrived.arrival_ns
+            self._barren[track.modality] = 0
+        else:
+            self._barren[track.modality] = self._barren.get(track.modality, 0) + 1
         return _taken(track)
 
     def _sighting(self, arrived: Arrived) -> Sighting | None:

@@ -77,6 +77,10 @@ class PacketPort(Protocol):
         """What happened next; None for nothing within `timeout_s`."""
         ...
 
+    def renew(self) -> None:
+        """Break the connection off with the next packet and make it anew."""
+        ...
+
     def release(self) -> None:
         """Nothing of the connection that is gone is used any more: it may be closed."""
         ...
@@ -95,7 +99,7 @@ class NetworkPort:
         self._events: deque[Event] = deque()
         self._bytes = self._passed = 0
         self._ready, self._stop = threading.Condition(), threading.Event()
-        self._released = threading.Event()
+        self._released, self._renew = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True, name="network")
         self._first: Connected | None = self._connect()
 
@@ -119,6 +123,10 @@ class NetworkPort:
             if isinstance(event, Arrived):
                 self._bytes -= event.packet.size
             return event
+
+    def renew(self) -> None:
+        """Break the connection off with the next packet and make it anew."""
+        self._renew.set()
 
     def release(self) -> None:
         """Nothing of the connection that is gone is used any more: it may be closed."""
@@ -178,11 +186,15 @@ class NetworkPort:
         """Packets of the chosen tracks, to the end of the connection, which is told of."""
         chosen = [t for t in (connected.video, connected.audio) if t is not None]
         errors, reason = 0, "the sender ended it"
+        self._renew.clear()
         while errors < MOST_ERRORS and not self._stop.is_set():
             try:
                 for packet in connected.container.demux(chosen):
                     if self._stop.is_set():
                         return
+                    if self._renew.is_set():
+                        reason = "what it sends has changed"
+                        break
                     if packet.size:
                         errors = 0
                         yield Arrived(packet, self._clock.now_ns())

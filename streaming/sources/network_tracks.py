@@ -12,6 +12,7 @@ from av.video.frame import VideoFrame as AvVideoFrame
 from av.video.stream import VideoStream
 
 from streaming.clock import NS_PER_S
+from streaming.health import HealthKind
 from streaming.packets import Modality
 from streaming.settings import VisionSettings
 from streaming.sources.media_audio import NOT_FINITE, MonoResampler, finite
@@ -29,10 +30,16 @@ class NetworkVideo(VideoTrack):
     ) -> None:
         super().__init__(track, stream=stream, time_line=time_line, vision=vision)
         self._tick_ns = round(NS_PER_S / vision.rate_hz)
+        self._size: tuple[int, int] | None = None
 
     def _take(
         self, frame: AudioFrame | AvVideoFrame, t_ns: int, duration_ns: int, uncertainty_ns: int
     ) -> None:
+        assert isinstance(frame, AvVideoFrame)
+        before, self._size = self._size, (frame.width, frame.height)
+        if before not in (None, self._size):
+            words = f"pictures are {frame.width} x {frame.height} from now on"
+            self.say(HealthKind.FORMAT, words)
         super()._take(frame, t_ns, duration_ns, uncertainty_ns)
         pending, self._pending = self._pending, None
         if pending is not None:
@@ -40,7 +47,10 @@ class NetworkVideo(VideoTrack):
 
 
 class NetworkSound(Track):
-    """Sound at its own rate into `run`, which outlives the connection."""
+    """Sound at its own rate into `run`, which outlives the connection.
+
+    `changed`: its rate or layout did, by which FFmpeg goes on to reckon times within a packet.
+    """
 
     modality = Modality.AUDIO
 
@@ -49,6 +59,7 @@ class NetworkSound(Track):
     ) -> None:
         super().__init__(track, stream=stream, time_line=time_line)
         self._run = run
+        self.changed = False
         self._mixer: MonoResampler | None = None
 
     @property
@@ -67,6 +78,10 @@ class NetworkSound(Track):
         if bad:
             self.count_corrupt(bad, NOT_FINITE)
         if self._mixer is None or not self._mixer.accepts(frame):
+            if self._mixer is not None:
+                words = f"sound is {frame.sample_rate} Hz {frame.layout.name} from now on"
+                self.say(HealthKind.FORMAT, words)
+                self.changed = True
             self._mixer = MonoResampler(frame, out_hz=frame.sample_rate)
         frame.pts = None  # the run counts samples
         samples = self._mixer.convert(frame)

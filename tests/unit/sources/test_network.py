@@ -210,6 +210,27 @@ def test_a_server_that_sends_in_pieces_comes_in_time_with_a_delay(clip: Clip):
     assert {kind for kind, _ in told(items)} == {HealthKind.SOURCE_LOST}
 
 
+def test_a_codec_that_changes_is_connected_to_anew(tmp_path: Path, clip: Clip):
+    other = Clip(tmp_path / "b.ts", seconds=4, size=(96, 64), audio_rate=44_100)
+    sent = list(clip.sent())
+    for arrived in sent:
+        if arrived.arrival_ns > BEGIN_NS + NS_PER_S:
+            arrived.packet.update(bytes(arrived.packet.size))
+    begin_ns = BEGIN_NS + 4 * NS_PER_S
+    script = [clip.connected, *sent, Gone("renewed"), other.connected]
+    items = watch([*script, *other.sent(begin_ns=begin_ns)], seconds=7.9)
+    check_laws(items)
+    #  0 .... 1 s |nothing can be decoded  3 s |connected anew .... 8 s
+    lost = [i for i in items if isinstance(i, Health) and i.kind is HealthKind.SOURCE_LOST]
+    assert {i.modality for i in lost} == {Modality.VIDEO, Modality.AUDIO}
+    assert all(i.t_ns <= BEGIN_NS + 3.5 * NS_PER_S for i in lost)
+    back = [i for i in items if isinstance(i, Health) and i.kind is HealthKind.RECOVERED]
+    assert {i.modality for i in back} == {Modality.VIDEO, Modality.AUDIO}
+    assert any(
+        shown(p) and p.payload.pixels.shape == (64, 96, 3) for p in of(items, Modality.VIDEO)
+    )
+
+
 def test_garbage_is_counted_and_the_rest_goes_on(clip: Clip):
     sent = list(clip.sent())
     for arrived in sent[100:140]:
