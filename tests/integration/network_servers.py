@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from streaming.settings import MediaSettings
+
 FLASH_S = 0.12
 SYSTEM_PYTHON = "/usr/bin/python3"  # which Debian's GStreamer bindings belong to
 RTSP = """
@@ -76,6 +78,7 @@ class Server:
 
     def __init__(self, url: str, command: list[str], is_ready: Callable[[], bool]) -> None:
         self.url, self._command, self._is_ready = url, command, is_ready
+        self.settings = MediaSettings(url=url, live=True)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -106,6 +109,13 @@ def rtmp(card: Path) -> Server:
     return Server(url, [*_sent(card), "-f", "flv", "-listen", "1", url], lambda: _listens(port))
 
 
+def http(card: Path) -> Server:
+    require_ffmpeg()
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/card.ts"
+    return Server(url, [*_sent(card), "-f", "mpegts", "-listen", "1", url], lambda: _listens(port))
+
+
 def rtsp(card: Path) -> Server:
     require_rtsp_server()
     port = free_port()
@@ -125,4 +135,4 @@ def _listens(port: int) -> bool:
     return any(f":{port:04X} " in line and " 0A " in line for line in listening.splitlines())
 
 
-SERVERS = {"udp": udp, "rtmp": rtmp, "rtsp": rtsp}
+SERVERS = {"udp": udp, "rtmp": rtmp, "http": http, "rtsp": rtsp}

@@ -40,8 +40,7 @@ def server(request: pytest.FixtureRequest, card: Path) -> Iterator[Server]:
 class Reader:
     """A source that is read by a thread of its own, as ingest does."""
 
-    def __init__(self, url: str) -> None:
-        settings = MediaSettings(url=url)
+    def __init__(self, settings: MediaSettings) -> None:
         vision = VisionSettings(rate_hz=25.0)
         self.source = NetworkSource(settings, stream="s", vision=vision, hop_ns=NS_PER_S // 2)
         self.items: list[Item] = []
@@ -116,7 +115,7 @@ def offsets_ms(items: list[Item]) -> np.ndarray:
 
 def test_a_server_that_is_killed_and_begun_again(server: Server):
     server.start()
-    reader = Reader(server.url)
+    reader = Reader(server.settings)
     assert set(reader.source.modalities) == BOTH
     seconds_of_both(reader, 4.0)
 
