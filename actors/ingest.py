@@ -5,16 +5,27 @@ from __future__ import annotations
 import threading
 import zlib
 from collections.abc import Sequence
+from functools import partial
 
 from actors.messages import Assigned, Beginning
 from actors.speech_kept import KeptRecogniser
 from actors.speech_open import Opener, open_speech
 from actors.speech_process import SpeechProcess
 from actors.stream_reader import Emit, StreamReader
-from streaming.clock import NS_PER_MS, Clock
+from streaming.clock import NS_PER_MS, Clock, SystemClock
 from streaming.consent import require_consent
 from streaming.errors import AttuneError, UsageError
-from streaming.settings import AttuneSettings, StreamSettings
+from streaming.modality import Modality
+from streaming.settings import (
+    AttuneSettings,
+    CameraSettings,
+    MediaSettings,
+    MicrophoneSettings,
+    SourceSettings,
+    StreamSettings,
+    TextSettings,
+)
+from streaming.sources.awaited import AwaitedSource
 from streaming.sources.base import Source
 from streaming.sources.lost import LostSource
 from streaming.sources.open import close_sources, open_source
@@ -44,9 +55,14 @@ class Ingest:
             self.close()
             raise
 
-    def open(self, assigned: Assigned) -> None:
-        """Open the sources of a stream, all or none. Raises the first one's complaint."""
-        sources = open_sources(assigned.stream, self._settings)
+    def open(self, assigned: Assigned, *, again: bool = False) -> None:
+        """Open the sources of a stream, all or none. Raises the first one's complaint.
+
+        `again`: another process has read it and is lost. Its live sources are opened in their own
+        time then, and waited for.
+        """
+        before = assigned.beginning if again else None
+        sources = open_sources(assigned.stream, self._settings, before, self._clock)
         try:
             recogniser = open_speech(
                 assigned.stream, self._settings, sources, self._open_recogniser, self._clock
@@ -129,16 +145,29 @@ class Ingest:
         return not any(thread.is_alive() for thread in threads)
 
 
-def open_sources(stream: StreamSettings, settings: AttuneSettings) -> list[Source]:
-    """All sources of `stream`, or none and the first one's complaint."""
+def open_sources(
+    stream: StreamSettings,
+    settings: AttuneSettings,
+    before: Beginning | None = None,
+    clock: Clock | None = None,
+) -> list[Source]:
+    """All sources of `stream`, or none and the first one's complaint. `before`: of a stream that
+    another process has read, whose live sources are waited for."""
     require_consent(stream)
     hop_ns = round(settings.windows.hop_ms * NS_PER_MS)
     sources: list[Source] = []
     try:
         for spec in stream.settled_sources:
-            sources.append(  # noqa: PERF401 - what is open must be closed when the next fails
-                open_source(spec, stream=stream.name, vision=settings.vision, hop_ns=hop_ns)
+            opened = partial(
+                open_source, spec, stream=stream.name, vision=settings.vision, hop_ns=hop_ns
             )
+            found = live_modalities(spec)
+            if before is None or not found:
+                sources.append(opened())
+                continue
+            known = tuple(m for m in found if m in before.modalities)
+            clock = clock or SystemClock()
+            sources.append(AwaitedSource(opened, known, stream=stream.name, clock=clock))
         _require_fit(stream.name, sources, paced=settings.pipeline.pace == "realtime")
     except AttuneError:
         close_sources(sources)
@@ -159,6 +188,21 @@ def _require_fit(stream: str, sources: Sequence[Source], *, paced: bool) -> None
             f"stream {stream!r}: a live source cannot be read as fast as possible; "
             "leave out --fast (pipeline.pace=fast)"
         )
+
+
+def live_modalities(settings: SourceSettings) -> tuple[Modality, ...]:
+    """What a source that is read as it comes can give; nothing for any other."""
+    match settings:
+        case CameraSettings():
+            return (Modality.VIDEO,)
+        case MicrophoneSettings():
+            return (Modality.AUDIO,)
+        case TextSettings(is_address=True):
+            return (Modality.TEXT,)
+        case MediaSettings(is_live=True):
+            wanted = {Modality.VIDEO: settings.video, Modality.AUDIO: settings.audio}
+            return tuple(m for m, asked in wanted.items() if asked)
+    return ()
 
 
 def phase_ns(name: str, settings: AttuneSettings) -> int:

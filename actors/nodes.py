@@ -113,7 +113,7 @@ class IngestNode(Node):
 
         self._ingest = Ingest((), self._settings, self._clock, self._mailbox.put)
         for assigned in self._streams:
-            complaint = self.open(assigned)
+            complaint = self.open(assigned, again=assigned.beginning is not None)
             if complaint is not None and assigned.beginning is None:
                 self._ingest.close()
                 return complaint
@@ -121,12 +121,13 @@ class IngestNode(Node):
                 self._ingest.give_up(assigned, complaint[0])
         return None
 
-    def open(self, assigned: Assigned) -> tuple[str, int] | None:
-        """Open the sources of a stream; None, or what is wrong with them and the exit code."""
+    def open(self, assigned: Assigned, *, again: bool = False) -> tuple[str, int] | None:
+        """Open the sources of a stream; None, or what is wrong with them and the exit code.
+        `again`: another process has read it and is lost."""
         if self._ingest is None or self._stop.is_set():
             return "the pipeline is ending", 1
         try:
-            self._ingest.open(assigned)
+            self._ingest.open(assigned, again=again)
         except AttuneError as error:
             return str(error), error.exit_code
         return None

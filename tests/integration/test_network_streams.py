@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +18,9 @@ from streaming.packets import Modality, Packet
 from streaming.settings import MediaSettings, VisionSettings
 from streaming.sources.base import Item
 from streaming.sources.network import NetworkSource
-from tests.integration.conftest import ANY_PORT, attune, messages
+from tests.integration.conftest import ANY_PORT, attune, messages, start
 from tests.integration.network_servers import SERVERS, Server, make_card, require_ffmpeg
+from tests.integration.test_trouble import kill_actor, wait_for_restarts
 
 WAIT_S = 20.0
 BOTH = {Modality.VIDEO, Modality.AUDIO}
@@ -163,3 +165,60 @@ def test_the_command_line_takes_a_network_stream(card: Path, tmp_path: Path):
         r for r in results if min(r["modalities"][m]["coverage"] for m in ("video", "audio")) > 0.9
     ]
     assert len(whole) >= 6
+
+
+def test_a_stream_whose_reader_dies_while_its_server_is_away_comes_back(
+    card: Path, tmp_path: Path, running: list
+):
+    server = SERVERS["udp"](card)
+    config, out = tmp_path / "run.yaml", tmp_path / "out.jsonl"
+    source = f"{{kind: media, url: '{server.url}'}}"
+    config.write_text(
+        f"streams: [{{name: door, consent: true, sources: [{source}]}}]\n"
+        f"output: {{publish: '{ANY_PORT}', file: '{out}'}}\n"
+    )
+    server.start()
+    try:
+        run = start("run", config)
+        running.append(run)
+        whole_windows(out, 2)
+        #  server   ......|killed        begun again|.........
+        #  ingest   .........|killed, anew ..................
+        #  told              lost         restarted   recovered
+        server.kill()
+        kill_actor(run.pid, "IngestNode")
+        wait_for_restarts(out, 1)
+        wait_for_losses(out)
+        seen = len(whole_windows(out, 2))
+        server.start()
+        whole_windows(out, seen + 3)
+    finally:
+        server.kill()
+    run.send_signal(signal.SIGTERM)
+    _, said = run.communicate(timeout=90)
+    assert run.returncode == 128 + signal.SIGTERM, said
+    told = [(m["kind"], m["modality"]) for m in messages(out, "health")]
+    for modality in ("video", "audio"):
+        lost, back = (told.index((kind, modality)) for kind in ("source_lost", "recovered"))
+        assert told.index(("restarted", None)) < lost < back
+    assert told[-1][0] == "stream_ended"
+
+
+def wait_for_losses(path: Path) -> None:
+    """Poll until both modalities are told to be lost."""
+    deadline = time.monotonic() + 30
+    while path.read_text().count('"kind":"source_lost"') < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)  # another process writes the file: there is no event to wait for
+
+
+def whole_windows(path: Path, count: int) -> list[dict]:
+    """Wait until there are so many windows full of both."""
+    deadline = time.monotonic() + 90
+    while True:
+        results = messages(path, "result") if path.exists() else []
+        whole = [r for r in results if min(r["modalities"][m]["coverage"] for m in BOTH) > 0.9]
+        if len(whole) >= count:
+            return whole
+        assert time.monotonic() < deadline, f"{len(whole)} of {count}"
+        time.sleep(0.2)  # another process writes the file: there is no event to wait for
