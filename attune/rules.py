@@ -91,7 +91,10 @@ class _Places:
 
     def of(self, index: int, field: str, offset: int) -> str:
         """`FILE:LINE:COLUMN` of a character of a field."""
-        rule = self._rules.value[index]
+        rules = self._rules.value if isinstance(self._rules, yaml.SequenceNode) else []
+        if index >= len(rules):  # merged from elsewhere
+            return str(self._path)
+        rule = rules[index]
         node = _child(rule, field) or rule
         mark = node.start_mark
         on_one_line = isinstance(node, yaml.ScalarNode) and mark.line == node.end_mark.line
@@ -101,6 +104,6 @@ class _Places:
 
 
 def _child(node: Any, key: str) -> Any:
-    """What stands at `key` of a mapping, or None."""
+    """What stands at `key` of a mapping (the last, if there are several), or None."""
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
-    return next((value for name, value in pairs if name.value == key), None)
+    return next((value for name, value in reversed(pairs) if name.value == key), None)

@@ -20,7 +20,7 @@ MODULES = (wire_readers, text_readers, file_readers)
 FOLDER = Path("build/fuzz")
 HANG_S = 10  # for one input of at most 20 kB, under instrumentation
 MEMORY_MB = 1024
-START_S = 120
+START_S = 600  # to begin, and for its last input, on a busy machine
 
 
 def main() -> int:

@@ -126,6 +126,22 @@ def test_a_tree_of_another_shape_is_refused_after_consent(tmp_path: Path, text: 
         check_rules(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("rules: x\n  rules:\n  - {name: a, when: nonsense}\n", ":4:21"),
+        ("<<: {rules: [{name: a, when: nonsense}]}\n", ""),
+    ],
+)
+def test_a_rule_is_found_where_keys_come_twice_or_are_merged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, place: str
+) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(f"events:\n  {text}")
+    assert check_rules(path) == UsageError.exit_code
+    assert f"{path}{place}: rule 'a'" in capsys.readouterr().err
+
+
 # --- recordings
 
 
