@@ -8,6 +8,7 @@ given it again. Only the thread that made a link may use it, except for `hold` a
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -16,6 +17,9 @@ from collections.abc import Callable
 import zmq
 
 from actors.messages import Cargo, decode, encode
+from streaming.undecodable import UNDECODABLE
+
+log = logging.getLogger(__name__)
 
 IN_FLIGHT = 64  # hand-overs that a link holds on each side before the sender waits
 POLL_MS = 100
@@ -122,7 +126,11 @@ class PullLink:
         if self._socket.poll(timeout_ms, zmq.POLLIN):
             try:
                 while len(out) < most:
-                    out.append(decode(self._socket.recv(zmq.NOBLOCK)))
+                    data = self._socket.recv(zmq.NOBLOCK)
+                    try:
+                        out.append(decode(data))
+                    except UNDECODABLE as error:  # nobody but this user can have sent it
+                        log.warning("%d bytes that are no hand-over: %s", len(data), error)
             except zmq.Again:
                 pass
         return out

@@ -11,7 +11,7 @@ import asyncio
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -29,6 +29,7 @@ from streaming.wire import HEARTBEAT_TOPIC, decode
 # Messages kept here while the caller is busy; beyond it the newest are lost, and show as a hole.
 RECEIVE_HIGH_WATER_MARK = 10_000
 POLL_MS = 200
+SILENT_S = 5.0  # heartbeats come every second unless the publisher was told otherwise
 
 # As in streaming/sinks/zeromq.py: a context collected as garbage would wait without end.
 _CONTEXTS: set[zmq.Context[zmq.Socket[bytes]]] = set()
@@ -94,14 +95,8 @@ class Subscription:
         self._mender: Mender | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         _CONTEXTS.add(self._context)
-        self._socket = self._context.socket(zmq.SUB)
-        self._socket.setsockopt(zmq.RCVHWM, RECEIVE_HIGH_WATER_MARK)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.IPV6, int("[" in address))
-        for prefix in _prefixes(streams):
-            self._socket.setsockopt(zmq.SUBSCRIBE, prefix)
-        use_keys(self._socket, self._keys)
-        self._connect(address)
+        self._silent_from_s: float | None = None
+        self._socket = self._connected()
 
     def __enter__(self) -> Subscription:
         return self
@@ -122,18 +117,41 @@ class Subscription:
         until_s = time.monotonic() + timeout_ms / 1000
         left_ms = timeout_ms
         while left_ms >= 0 and self._socket.poll(left_ms):
+            self._silent_from_s = None
             items = self._take(self._socket.recv_multipart())
             if items:
                 return items
             left_ms = round((until_s - time.monotonic()) * 1000)
+        else:
+            self._mind_silence()
         return []
 
-    def _connect(self, address: str) -> None:
+    def _connected(self) -> zmq.Socket[bytes]:
+        socket = self._context.socket(zmq.SUB)
+        socket.setsockopt(zmq.RCVHWM, RECEIVE_HIGH_WATER_MARK)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.IPV6, int("[" in self._address))
+        for prefix in _prefixes(self._streams):
+            socket.setsockopt(zmq.SUBSCRIBE, prefix)
+        use_keys(socket, self._keys)
         try:
-            self._socket.connect(address)
+            socket.connect(self._address)
         except zmq.ZMQError as error:
-            self.close()
-            raise UsageError(f"cannot subscribe to {address!r}: {error.strerror}") from None
+            socket.close(0)
+            self._context.term()
+            _CONTEXTS.discard(self._context)
+            raise UsageError(f"cannot subscribe to {self._address!r}: {error.strerror}") from None
+        return socket
+
+    def _mind_silence(self) -> None:
+        """Connect anew after a long silence: libzmq gives up for good where bytes arrive broken."""
+        now_s = time.monotonic()
+        if self._silent_from_s is None:
+            self._silent_from_s = now_s
+        elif now_s - self._silent_from_s >= SILENT_S:
+            self._silent_from_s = None
+            self._socket.close(0)
+            self._socket = self._connected()
 
     def _take(self, frames: list[bytes]) -> list[Item]:
         """The items of one message; none when it is of another stream or came before."""
@@ -297,7 +315,7 @@ def _require_stream(stream: str) -> str:
     return stream
 
 
-def _prefixes(streams: Sequence[str] | None) -> list[bytes]:
+def _prefixes(streams: Collection[str] | None) -> list[bytes]:
     if streams is None:
         return [b""]
     kinds = (f"{kind}/{name}" for name in streams for kind in ("result", "event", "health"))

@@ -34,21 +34,26 @@ class Mender:
         keys: ClientKeys | None = None,
     ) -> None:
         self.address = address
-        self._socket = context.socket(zmq.DEALER)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.IPV6, int("[" in address))
-        use_keys(self._socket, keys)
-        try:
-            self._socket.connect(address)
-        except zmq.ZMQError:
-            self.close()
-            raise
+        self._context, self._keys = context, keys
+        self._socket = self._connected()
         self._id = 0
         self.answers = True  # whether the last thing asked got a reply
 
     def close(self) -> None:
         """Hang up."""
         self._socket.close(0)
+
+    def _connected(self) -> zmq.Socket[bytes]:
+        socket = self._context.socket(zmq.DEALER)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.IPV6, int("[" in self.address))
+        use_keys(socket, self._keys)
+        try:
+            socket.connect(self.address)
+        except zmq.ZMQError:
+            socket.close(0)
+            raise
+        return socket
 
     def mend(self, hole: Hole) -> Iterator[Frames | Hole]:
         """The messages of `hole`, and holes for those that nobody has any more."""
@@ -105,4 +110,6 @@ class Mender:
                 self.answers = True
                 return reply, list(zip(parts[::2], parts[1::2], strict=True))
         self.answers = False
+        self._socket.close(0)  # its connection may be broken for good
+        self._socket = self._connected()
         return None, []

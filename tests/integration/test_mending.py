@@ -13,9 +13,11 @@ import zmq
 
 from attune.client import Delivery, Subscription, subscribe_async
 from attune.mending import Mender
+from benchmarks.chaos.proxy import Proxy
 from streaming.health import Health, HealthKind
 from streaming.holes import Hole, NewEpoch
 from streaming.journal import Journal
+from streaming.keys import make_client_keys, make_server_keys, read_server_keys
 from streaming.replay import ReplayReply
 from streaming.results import Heartbeat
 from streaming.sinks import Publisher, ReplayServer, ZmqPublisher, open_replay
@@ -315,3 +317,46 @@ def test_a_replay_port_that_never_comes_to_an_end_is_given_up():
     holes = [(piece.first, piece.last) for piece in pieces if isinstance(piece, Hole)]
     assert holes == [(1, 2), (4, 9)]
     assert pieces[1] == (b"topic", b"payload")
+
+
+def test_a_connection_that_broken_bytes_have_ended_is_made_anew_and_what_was_missed_mended(
+    tmp_path, monkeypatch
+):
+    # bytes      sound |-- one of each chunk wrong --| sound
+    # subscriber 1       libzmq gives up for good      2 and 3, mended
+    monkeypatch.setattr("attune.client.SILENT_S", 0.5)
+    make_server_keys(tmp_path / "server")
+    make_client_keys(tmp_path / "server", tmp_path / "client", "desk")
+    keys = read_server_keys(tmp_path / "server")
+    sink = ZmqPublisher("tcp://127.0.0.1:*", keys)
+    server = open_replay(sink.address, span_s=600, max_bytes=10**7, keys=keys)
+    publisher = Publisher([server, sink], heartbeat_ms=1)
+    proxy = Proxy(int(sink.address.rpartition(":")[2]))
+    got = []
+
+    def until(count: int) -> None:
+        limit_s = time.monotonic() + 60
+        while len(got) < count:
+            publisher.beat(time.monotonic_ns())
+            got.extend(
+                (i.message.seq, i.origin) if not isinstance(i.message, Heartbeat) else "beat"
+                for i in subscription.receive(20)
+                if isinstance(i, Delivery) and (not got or not isinstance(i.message, Heartbeat))
+            )
+            assert time.monotonic() < limit_s
+
+    with Subscription(f"tcp://127.0.0.1:{proxy.port}", keys=tmp_path / "client") as subscription:
+        until(1)
+        publisher.publish(note())
+        until(2)
+        proxy.faults.broken = 1.0
+        publisher.publish(note())
+        publisher.publish(note())
+        limit_s = time.monotonic() + 20
+        while not proxy.spoiled:  # a thread of the proxy: there is no event to wait for
+            time.sleep(0.01)
+            assert time.monotonic() < limit_s
+        proxy.faults.broken = 0.0
+        until(4)
+    assert got == ["beat", (1, "live"), (2, "mended"), (3, "mended")]
+    publisher.close()
