@@ -323,7 +323,8 @@ def test_a_connection_that_broken_bytes_have_ended_is_made_anew_and_what_was_mis
     tmp_path, monkeypatch
 ):
     # bytes      sound |-- one of each chunk wrong --| sound
-    # subscriber 1       libzmq gives up for good      2 and 3, mended
+    # published  1   2                                  3
+    # subscriber     libzmq gives up for good          1, 2, 3
     monkeypatch.setattr("attune.client.SILENT_S", 0.5)
     make_server_keys(tmp_path / "server")
     make_client_keys(tmp_path / "server", tmp_path / "client", "desk")
@@ -332,31 +333,28 @@ def test_a_connection_that_broken_bytes_have_ended_is_made_anew_and_what_was_mis
     server = open_replay(sink.address, span_s=600, max_bytes=10**7, keys=keys)
     publisher = Publisher([server, sink], heartbeat_ms=1)
     proxy = Proxy(int(sink.address.rpartition(":")[2]))
-    got = []
+    beats, got = [], []
 
-    def until(count: int) -> None:
+    def until(holds) -> None:
         limit_s = time.monotonic() + 60
-        while len(got) < count:
+        while not holds():
             publisher.beat(time.monotonic_ns())
-            got.extend(
-                (i.message.seq, i.origin) if not isinstance(i.message, Heartbeat) else "beat"
-                for i in subscription.receive(20)
-                if isinstance(i, Delivery) and (not got or not isinstance(i.message, Heartbeat))
-            )
+            for item in subscription.receive(20):
+                beats.append(isinstance(item, Delivery) and item.message.seq)
+                if isinstance(item, Delivery) and not isinstance(item.message, Heartbeat):
+                    got.append(item.message.seq)
             assert time.monotonic() < limit_s
 
     with Subscription(f"tcp://127.0.0.1:{proxy.port}", keys=tmp_path / "client") as subscription:
-        until(1)
+        first = subscription._socket
+        until(lambda: beats)
         publisher.publish(note())
-        until(2)
         proxy.faults.broken = 1.0
         publisher.publish(note())
-        publisher.publish(note())
-        limit_s = time.monotonic() + 20
-        while not proxy.spoiled:  # a thread of the proxy: there is no event to wait for
-            time.sleep(0.01)
-            assert time.monotonic() < limit_s
+        until(lambda: subscription._socket is not first)
         proxy.faults.broken = 0.0
-        until(4)
-    assert got == ["beat", (1, "live"), (2, "mended"), (3, "mended")]
+        publisher.publish(note())
+        until(lambda: len(got) == 3)
+    assert got == [1, 2, 3]
+    assert proxy.spoiled
     publisher.close()
