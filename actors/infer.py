@@ -1,7 +1,8 @@
 """Inference: windows of any number of streams in, predictions out, batched over streams.
 
 Invariant: what leaves for one stream keeps the order in which it came; no two windows of one
-stream share a batch, because the second needs what the first left behind.
+stream share a batch, because the second needs what the first left behind. What waits too long in
+real time is given up, as `actors.backlog` says.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from actors.backlog import Backlog, Limits
 from actors.messages import Cargo, Scored, StreamEnded, WindowReady
 from actors.translate import SPEECH_AT, prediction, window_input
 from models.types import Scores, WindowInput
@@ -40,25 +42,50 @@ class InferStage:
     """The analyser behind the stages' seam, and the memory that spans windows.
 
     `published`: of streams that another stage has scored so far, the last window that was
-    published; the few before it are scored again, for the memory's sake.
+    published; the few before it are scored again, for the memory's sake. `limits`: of age and size
+    for what waits; none if left out.
     """
 
     def __init__(
-        self, analyser: Scorer, clock: Clock, published: Mapping[str, int] | None = None
+        self,
+        analyser: Scorer,
+        clock: Clock,
+        published: Mapping[str, int] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._analyser = analyser
         self._clock = clock
         self._scored = {name: i - REMEMBERED for name, i in (published or {}).items()}
+        self._backlog = Backlog(limits, clock.now_ns() if published else 0)
         self._speech: dict[str, deque[tuple[int, bool]]] = {}
+
+    @property
+    def room(self) -> int:
+        """How many more cargoes `take` may be given."""
+        return self._backlog.room
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits."""
+        return not self._backlog.waiting
+
+    def take(self, cargoes: Sequence[Cargo]) -> None:
+        """Take in what is to be scored."""
+        self._backlog.add(cargo for cargo in cargoes if self._is_new(cargo))
+
+    def step(self) -> list[Cargo]:
+        """Score one batch of what waits: one window of each stream, or as many as time allows."""
+        ended, batch = self._backlog.next_batch(self._clock.now_ns())
+        for stream in ended:
+            self._forget(stream.stream)
+        return [*ended, *(self._score(batch) if batch else ())]
 
     def handle(self, cargoes: Sequence[Cargo]) -> list[Cargo]:
         """Score all windows at hand, in as few batches as their order allows."""
-        waiting = [cargo for cargo in cargoes if self._is_new(cargo)]
+        self.take(cargoes)
         out: list[Cargo] = []
-        while waiting:
-            batch, waiting = self._next_batch(waiting, out)
-            if batch:
-                out.extend(self._score(batch))
+        while not self.idle:
+            out += self.step()
         return out
 
     def _is_new(self, cargo: Cargo) -> bool:
@@ -73,31 +100,15 @@ class InferStage:
             self._scored[cargo.stream] = cargo.index
         return True
 
-    def _next_batch(
-        self, waiting: list[Cargo], out: list[Cargo]
-    ) -> tuple[list[WindowReady], list[Cargo]]:
-        batch: dict[str, WindowReady] = {}
-        later: list[Cargo] = []
-        for cargo in waiting:
-            match cargo:
-                case WindowReady(stream=stream) if stream not in batch:
-                    batch[stream] = cargo
-                case StreamEnded(stream=stream) if stream not in batch:
-                    self._forget(stream)
-                    out.append(cargo)
-                case WindowReady() | StreamEnded():
-                    later.append(cargo)
-                case _:
-                    raise TypeError(f"inference takes no {type(cargo).__name__}")
-        return list(batch.values()), later
-
     def _score(self, batch: list[WindowReady]) -> list[Cargo]:
         taken_ns = self._clock.now_ns()
         scores = self._analyser.step([self._input(ready) for ready in batch])
         for ready in batch:
             if ready.status is Status.PROVISIONAL:
                 self._analyser.forget(_aside(ready.stream))
-        model_ms = _ms(self._clock.now_ns() - taken_ns)
+        done_ns = self._clock.now_ns()
+        spent_ns = done_ns - taken_ns
+        self._backlog.spent(batch, spent_ns, done_ns)
         return [
             Scored(
                 prediction(
@@ -110,7 +121,7 @@ class InferStage:
                         if ready.paced and ready.closed_by is not ClosedBy.END
                         else None,
                         queue_ms=_ms(taken_ns - ready.closed_at_ns),
-                        model_ms=model_ms,
+                        model_ms=_ms(spent_ns),
                     ),
                 )
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 
 from actors.align import AlignStage
+from actors.backlog import Limits
 from actors.infer import InferStage, Scorer
 from actors.ingest import Ingest
 from actors.messages import Cargo
@@ -28,7 +29,8 @@ NS_PER_TICK = int(TICK_S * NS_PER_S)
 class InlinePipeline:
     """All stages on the calling thread, the readers on theirs. Sinks are closed at the end.
 
-    `align`: in the place of an `AlignStage` of its own, to record what goes into it.
+    `align`: in the place of an `AlignStage` of its own, to record what goes into it. Then no window
+    is given up for its age: a replay, which takes no time, would show it.
     """
 
     def __init__(
@@ -43,7 +45,8 @@ class InlinePipeline:
         self._clock = clock or SystemClock()
         self._mailbox: Mailbox[Cargo] = Mailbox(IN_FLIGHT)
         self._align = align or AlignStage(settings.windows, self._clock, sync=settings.sync)
-        self._infer = InferStage(analyser, self._clock)
+        limits = Limits.of(settings.pipeline) if align is None else None
+        self._infer = InferStage(analyser, self._clock, limits=limits)
         self._publish = PublishStage(settings, sinks, self._clock)
         self._ingest = Ingest(settings.streams, settings, self._clock, self._mailbox.put)
 
@@ -70,18 +73,28 @@ class InlinePipeline:
     def _loop(self, stop: threading.Event) -> None:
         ticked_ns = self._clock.now_ns()
         while True:
-            cargo = self._mailbox.take(TICK_S)
-            ready = [] if cargo is None else self._align.handle(cargo)
+            cargoes = self._arrived()
+            ready = [out for cargo in cargoes for out in self._align.handle(cargo)]
             now_ns = self._clock.now_ns()
             if now_ns - ticked_ns >= NS_PER_TICK:
                 ready, ticked_ns = ready + self._align.tick(), now_ns
-            for scored in self._infer.handle(ready):
+            self._infer.take(ready)
+            for scored in self._infer.step():
                 self._publish.handle(scored)
             self._publish.tick()
             if stop.is_set():
                 self._ingest.stop()
-            if cargo is None and self._mailbox.closed:
+            if not cargoes and self._infer.idle and self._mailbox.closed:
                 return
+
+    def _arrived(self) -> list[Cargo]:
+        """All that waits to be aligned, so that no window seems younger than it is; waits a little
+        for the first while there is nothing else to do."""
+        first = self._mailbox.take(TICK_S if self._infer.idle else 0)
+        out = [] if first is None else [first]
+        while out and len(out) < self._infer.room and (more := self._mailbox.take(0)) is not None:
+            out.append(more)
+        return out
 
     def _close_when_read(self) -> None:
         self._ingest.join()

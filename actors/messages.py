@@ -99,7 +99,8 @@ class HopData(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 class WindowReady(msgspec.Struct, frozen=True, kw_only=True, tag=True, eq=False):
     """A closed window on its way to the model: only what is new in it, and its receipts.
 
-    `closed_at_ns`: session clock. `words`: in all texts of the window.
+    `closed_at_ns`: session clock. `words`: in all texts of the window. `skipped`: windows before
+    it that were given up under overload, whose news it brings with its own.
     """
 
     stream: str
@@ -119,6 +120,7 @@ class WindowReady(msgspec.Struct, frozen=True, kw_only=True, tag=True, eq=False)
     closed_at_ns: int
     origin_ns: int
     paced: bool
+    skipped: int = 0
 
 
 class Scored(msgspec.Struct, frozen=True, tag=True):
@@ -128,7 +130,8 @@ class Scored(msgspec.Struct, frozen=True, tag=True):
 
 
 class StreamEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Nothing more of this segment follows. `dropped`: packets by reason, over all of it."""
+    """Nothing more of this segment follows. `dropped`: packets by reason, over all of it.
+    `skipped`: windows at its end that were given up under overload."""
 
     stream: str
     end_ns: int
@@ -137,6 +140,7 @@ class StreamEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     dropped: dict[str, int] = {}
     health: tuple[Health, ...] = ()
     segment: int = 0
+    skipped: int = 0
 
 
 class Notice(msgspec.Struct, frozen=True, tag=True):

@@ -265,11 +265,13 @@ class InferNode(Node):
 
     def run(self, published: Mapping[str, int] | None = None) -> None:
         """Score until stopped; go on from where another was."""
+        from actors.backlog import Limits
         from actors.infer import InferStage
 
         if self._analyser is None:
             return
-        stage = InferStage(self._analyser, self._clock, published)
+        limits = Limits.of(self._settings.pipeline)
+        stage = InferStage(self._analyser, self._clock, published, limits)
         pull, push, pulse = (
             PullLink(self._address),
             PushLink(self._publish_address),
@@ -277,7 +279,8 @@ class InferNode(Node):
         )
         self._link = push
         while not self._stop.is_set():
-            for scored in stage.handle(pull.drain(POLL_MS)):
+            stage.take(pull.drain(POLL_MS if stage.idle else 0, stage.room))
+            for scored in stage.step():
                 push.send(scored, self._stop, pulse.beat)
             push.attend(self._stop)
             pulse.beat()

@@ -17,11 +17,18 @@ from streaming.errors import SinkError
 from streaming.events.across import ALL, Across
 from streaming.events.engine import EventEngine, rules_of
 from streaming.health import Health, HealthKind
+from streaming.modality import Modality
 from streaming.results import Event, Prediction, Result, Status
 from streaming.settings import AttuneSettings
 from streaming.sinks import Publisher, Sink
 
 BEGUN = (HealthKind.STREAM_ADDED, HealthKind.RESUMED)
+GIVEN_UP = {
+    None: "windows",
+    Modality.VIDEO: "pictures",
+    Modality.AUDIO: "samples",
+    Modality.TEXT: "texts",
+}
 
 
 class PublishStage:
@@ -86,7 +93,8 @@ class PublishStage:
     def _publish(self, prediction: Prediction) -> None:
         result = prediction.result
         totals = self._totals(result.stream)
-        self._send_health((*self._missing(result), *prediction.health), totals)
+        totals.skipped += prediction.skipped
+        self._send_health((*self._missing(result, prediction.skipped), *prediction.health), totals)
         self._send(self._timed(prediction, totals))
         totals.statuses[result.status] = totals.statuses.get(result.status, 0) + 1
         if result.status is Status.PROVISIONAL:
@@ -115,16 +123,19 @@ class PublishStage:
             kind, t_ns = HealthKind.STREAM_ENDED, self._across.now_ns
             self._send(Health(stream=ALL, kind=kind, t_ns=t_ns))
 
-    def _missing(self, result: Result) -> tuple[Health, ...]:
-        """Tells of windows between the last one and this that no stage has delivered."""
+    def _missing(self, result: Result, skipped: int) -> tuple[Health, ...]:
+        """Tells of windows between the last one and this that no stage has delivered, and that
+        were not `skipped`."""
         last = self.published.get(result.stream)
         if last is None or result.stream in self._begun:
             self._begun.discard(result.stream)
             return ()
-        count = result.index - last - 1
+        count = result.index - last - 1 - skipped
         if count < 1 or result.status is Status.PROVISIONAL:
             return ()
         windows = f"window {last + 1}" if count == 1 else f"windows {last + 1} to {last + count}"
+        if skipped:
+            windows = f"{count} of the windows after {last}"
         return (
             Health(
                 stream=result.stream,
@@ -155,6 +166,7 @@ class PublishStage:
         self._across.leave(ended.stream)
         if engine is not None:
             self._send_events(engine.finish(ended.end_ns), totals)
+        totals.skipped += ended.skipped
         self._send_health(ended.health, totals)
         self._send(
             Health(
@@ -162,7 +174,7 @@ class PublishStage:
                 kind=HealthKind.STREAM_ENDED,
                 t_ns=ended.end_ns,
                 count=totals.windows,
-                detail=_ledger_line(ended),
+                detail=_ledger_line(ended, totals.given_up),
             )
         )
         totals.add(ended.pushed, ended.windowed, ended.dropped)
@@ -172,6 +184,9 @@ class PublishStage:
     def _send_health(self, found: Sequence[Health], totals: StreamTotals) -> None:
         for health in found:
             totals.health[health.kind] = totals.health.get(health.kind, 0) + max(health.count, 1)
+            if health.kind is HealthKind.OVERLOAD:
+                what = GIVEN_UP[health.modality]
+                totals.given_up[what] = totals.given_up.get(what, 0) + health.count
             self._send(health)
 
     def _send_events(self, events: Sequence[Event], totals: StreamTotals) -> None:
@@ -202,6 +217,8 @@ class PublishStage:
         return self.totals.setdefault(stream, StreamTotals())
 
 
-def _ledger_line(ended: StreamEnded) -> str:
+def _ledger_line(ended: StreamEnded, given_up: Mapping[str, int]) -> str:
     dropped = ", ".join(f"{n} {reason}" for reason, n in sorted(ended.dropped.items()) if n)
-    return f"{ended.pushed} packets: {ended.windowed} windowed, {dropped or '0'} dropped"
+    line = f"{ended.pushed} packets: {ended.windowed} windowed, {dropped or '0'} dropped"
+    overload = ", ".join(f"{n} {what}" for what, n in given_up.items())
+    return f"{line}; given up under overload: {overload}" if overload else line

@@ -14,9 +14,12 @@ RECENT = 8192  # latencies kept for percentiles: over an hour of one stream
 @dataclass(kw_only=True)
 class StreamTotals:
     """What one stream came to. Latencies, the latest, in milliseconds beyond the
-    window's end: of what was shown first. `windows` are settled; results by status."""
+    window's end: of what was shown first. `windows` are settled; results by status. `skipped`
+    windows were given up under overload; `given_up`: all that was, by what it is."""
 
     windows: int = 0
+    skipped: int = 0
+    given_up: dict[str, int] = field(default_factory=dict)
     statuses: dict[str, int] = field(default_factory=dict)
     first_index: int = 0  # windows before this one were shown before, and their latency counted
     end_ns: int = 0

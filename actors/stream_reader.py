@@ -31,7 +31,7 @@ from streaming.sources.open import close_sources
 
 log = logging.getLogger(__name__)
 
-FRESH_NS = 500 * NS_PER_MS  # a picture older than this is not worth a look in real time
+NEVER_NS = 1 << 62
 CHUNK_NS = 100 * NS_PER_MS  # of a microphone
 STOP_S = 2.0  # how long the last words are waited for when a stream is stopped
 Emit = Callable[[Cargo], bool]
@@ -60,6 +60,8 @@ class StreamReader:
         self._clock = clock
         self._emit = emit
         self._paced = settings.pipeline.pace == "realtime"
+        fresh_ns = round(settings.pipeline.max_age_ms * NS_PER_MS / 2) if self._paced else 0
+        self._fresh_ns = fresh_ns or NEVER_NS  # an older picture is not worth a look
         self._hop_ns = round(settings.windows.hop_ms * NS_PER_MS)
         self._phase_ns = phase_ns if self._paced else 0
         self._stop = threading.Event()
@@ -212,7 +214,7 @@ class StreamReader:
         if isinstance(item, Packet):
             late_ns = now_ns - self._origin_ns - due_ns(item)
             if isinstance(item.payload, VideoFrame):
-                if self._paced and late_ns > FRESH_NS:
+                if late_ns > self._fresh_ns:
                     self._overdue += 1
                     return
                 item = self._reducer.observe(item)
@@ -257,11 +259,11 @@ class StreamReader:
             self._batcher.add(
                 Health(
                     stream=self._name,
-                    kind=HealthKind.DROP,
+                    kind=HealthKind.OVERLOAD,
                     t_ns=self._cut_ns,
                     modality=Modality.VIDEO,
                     count=self._overdue,
-                    detail="overload: pictures passed over to stay in real time",
+                    detail="reading is behind: pictures passed over to stay in real time",
                 )
             )
             self._overdue = 0

@@ -159,6 +159,7 @@ def prediction(
         health=ready.health,
         closed_at_ns=ready.closed_at_ns,
         origin_ns=ready.origin_ns,
+        skipped=ready.skipped,
     )
 
 

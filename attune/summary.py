@@ -57,4 +57,6 @@ def _figures(report: Report) -> list[str]:
 
 
 def _drops(totals: StreamTotals) -> str:
-    return ", ".join(f"{n} {reason}" for reason, n in totals.dropped.items() if n) or "0"
+    dropped = [f"{n} {reason}" for reason, n in totals.dropped.items() if n]
+    overload = [f"{n} {what} under overload" for what, n in totals.given_up.items()]
+    return ", ".join(dropped + overload) or "0"

@@ -16,6 +16,7 @@ NAMES = (
     "subscribers",
     "latency",
     "streams",
+    "overload",
     "soak",
 )
 

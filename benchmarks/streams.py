@@ -117,7 +117,9 @@ def _row(
     latency = np.array([ms for t in report.streams.values() for ms in t.latency_ms])
     windows = sum(t.windows for t in report.streams.values())
     dropped = sum(sum(t.dropped.values()) for t in report.streams.values())
-    passed_over = sum(t.health.get("drop", 0) for t in report.streams.values())
+    passed_over = sum(
+        t.health.get("drop", 0) + t.health.get("overload", 0) for t in report.streams.values()
+    )
     expected = count * ((seconds - 2) * 2 + 1)
     share = 100 / report.wall_s / count
     stages = sum(v for k, v in report.cpu_s.items() if k != "driver") * share

@@ -16,6 +16,7 @@ class HealthKind(StrEnum):
 
     GAP = "gap"
     DROP = "drop"
+    OVERLOAD = "overload"
     LATE = "late"
     CLOCK_JUMP = "clock_jump"
     XRUN = "xrun"

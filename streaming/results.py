@@ -189,7 +189,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
 
     `result` lacks only epoch, seq and publication times. The tracks cover what is new in this
     window, so that laid end to end they cover the stream once. `closed_at_ns` and
-    `origin_ns` are session-clock times.
+    `origin_ns` are session-clock times. `skipped`: windows before it that were given up.
     """
 
     result: Result
@@ -200,3 +200,4 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     closed_at_ns: int = 0
     origin_ns: int = 0
     last: bool = False
+    skipped: int = 0

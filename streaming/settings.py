@@ -67,6 +67,7 @@ class TextSettings(Settings, frozen=True, kw_only=True, tag="text", tag_field="k
     `clock`: where the host that sends says its time, see docs/clocks.md; `clock_keys`: as `keys`.
     Of a WebSocket that is served here: `token_file`, what clients must know; `origins`: sites
     whose pages may post; `certificate`: PEM file with certificate and key.
+    `waiting_mb`: words that wait to be read, at most; beyond it who sends waits or leaves them out.
     """
 
     path: str
@@ -76,6 +77,7 @@ class TextSettings(Settings, frozen=True, kw_only=True, tag="text", tag_field="k
     keys: str = ""
     late_ms: Annotated[float, Meta(ge=0, le=60_000)] = 0.0
     max_per_s: Annotated[float, Meta(gt=0, le=10_000)] = 50.0
+    waiting_mb: Annotated[float, Meta(ge=1, le=1000)] = 32.0
     clock: str = ""
     clock_keys: str = ""
     token_file: str = ""
@@ -116,12 +118,15 @@ class MicrophoneSettings(Settings, frozen=True, kw_only=True, tag="microphone", 
     """A local microphone, by index or part of its name; empty for the default.
 
     0 for rate or channels: the device's own rate, and up to two channels (their mean is taken).
+    `waiting_mb`: of sound that waits to be read, at most (4 MB: ten seconds at 48 kHz, two
+    channels); what comes beyond it is lost, and counted.
     """
 
     device: str | int = ""
     sample_rate_hz: Annotated[int, Meta(ge=0, le=384_000)] = 0
     channels: Annotated[int, Meta(ge=0, le=64)] = 0
     duration_s: NonNegative = 0.0
+    waiting_mb: Annotated[float, Meta(ge=0.1, le=1000)] = 4.0
 
 
 SourceSettings = (
@@ -285,6 +290,9 @@ class PipelineSettings(Settings, frozen=True, kw_only=True):
 
     With Ray in real time a part that dies, or is silent for `hang_s`, is started anew, at most
     `restarts` times a minute. `standby`: a second analyser waits, ready, to take the first's place.
+
+    In real time nothing is served that is older than `max_age_ms`, see docs/overload.md; 0: any
+    age. `carry_kb`: sound and words of each stream that skipped windows leave to the next.
     """
 
     runtime: Literal["ray", "inline"] = "ray"
@@ -293,6 +301,8 @@ class PipelineSettings(Settings, frozen=True, kw_only=True):
     restarts: Annotated[int, Meta(ge=0, le=100)] = 5
     hang_s: Annotated[float, Meta(ge=1, le=300)] = 5.0
     standby: bool = False
+    max_age_ms: NonNegative = 500.0
+    carry_kb: NonNegative = 128.0
 
 
 class OutputSettings(Settings, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from streaming.sources.device_list import portaudio, quiet, there_are
 from streaming.sources.sound_port import SoundBlock
 
 BLOCK_S = 0.02
-MAX_BLOCKS = 500  # of sound waiting to be read: ten seconds
+BYTES_PER_MB = 1_000_000
 MAX_CHANNELS = 2
 
 _lock = threading.Lock()
@@ -30,7 +30,7 @@ class PortAudioPort:
 
     def __init__(self, settings: MicrophoneSettings, clock: Clock) -> None:
         self._clock = clock
-        self._blocks: queue.Queue[SoundBlock] = queue.Queue(MAX_BLOCKS)
+        self._blocks: queue.Queue[SoundBlock] = queue.Queue()
         self._frames = self._lost = 0
         self._overflow = False
         self._ended = threading.Event()
@@ -52,11 +52,14 @@ class PortAudioPort:
         info = sounddevice.query_devices(chosen, "input")
         channels = settings.channels or min(int(info["max_input_channels"]), MAX_CHANNELS)
         self.rate_hz = settings.sample_rate_hz or int(info["default_samplerate"])
+        block = round(self.rate_hz * BLOCK_S)
+        most = int(settings.waiting_mb * BYTES_PER_MB / (4 * channels * block))
+        self._blocks = queue.Queue(max(most, 1))
         self._stream = sounddevice.InputStream(
             device=chosen,
             channels=channels,
             samplerate=self.rate_hz,
-            blocksize=round(self.rate_hz * BLOCK_S),
+            blocksize=block,
             dtype="float32",
             callback=self._take,
             finished_callback=self._ended.set,

@@ -16,7 +16,9 @@ from streaming.errors import SourceError
 from streaming.redact import redacted
 from streaming.settings import TextSettings
 from streaming.sinks.zeromq import is_loopback
+from streaming.sources.text_port import CUT_BYTES
 
+BYTES_PER_MB = 1_000_000
 FORMS = (
     "zmq+sub://HOST:PORT/TOPIC, zmq+pull://HOST:PORT, ws://HOST:PORT/PATH, wss://..., "
     "ws+listen://HOST:PORT or wss+listen://HOST:PORT"
@@ -39,13 +41,15 @@ class Way(StrEnum):
 
 
 class TextAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """`endpoint`: as the socket's library takes it; `name`: fit to be shown."""
+    """`endpoint`: as the socket's library takes it; `name`: fit to be shown. `waiting`: messages
+    of the largest size that wait to be read, at most."""
 
     way: Way
     endpoint: str
     name: str
     topic: str = ""
     local: bool
+    waiting: int = 1
 
 
 def parse_address(settings: TextSettings) -> TextAddress:
@@ -66,7 +70,8 @@ def parse_address(settings: TextSettings) -> TextAddress:
             "ws+listen://HOST:PORT"
         )
     _require_clock(settings, found.name)
-    return found
+    waiting = int(settings.waiting_mb * BYTES_PER_MB / CUT_BYTES)
+    return msgspec.structs.replace(found, waiting=waiting)
 
 
 def _require_clock(settings: TextSettings, name: str) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from streaming.sources.kept_port import Port
 
-CUT_BYTES = 1 << 20  # a larger message is not received: its connection is closed
+CUT_BYTES = 128 << 10  # a larger message is not received: its connection is closed
 
 
 def _unheard(refusal: str) -> None:

@@ -18,7 +18,6 @@ from streaming.sources.websocket_fault import fault_of, own_code
 
 OPEN_S, CLOSE_S = 3.0, 0.3
 PING_S, PONG_S = 0.6, 1.0  # with CLOSE_S, silence is seen within 2 s
-WAITING = 64  # frames; beyond it the server waits
 
 
 class WebSocketPort:
@@ -36,7 +35,7 @@ class WebSocketPort:
                 ping_interval=PING_S,
                 ping_timeout=PONG_S,
                 max_size=CUT_BYTES,
-                max_queue=WAITING,
+                max_queue=address.waiting,  # frames; beyond it the server waits
             )
         except (OSError, WebSocketException) as error:
             raise SourceError(

@@ -21,8 +21,7 @@ from streaming.sources.text_address import TextAddress
 from streaming.sources.text_port import CUT_BYTES, Arrival
 
 OPEN_S = 3.0
-WAITING = 1_000  # messages; beyond it a pusher waits, and a publisher leaves them out
-OPTIONS = {zmq.MAXMSGSIZE: CUT_BYTES, zmq.RCVHWM: WAITING, zmq.LINGER: 0}
+OPTIONS = {zmq.MAXMSGSIZE: CUT_BYTES, zmq.LINGER: 0}
 # A publisher that stands still is noticed in 2 s. Connecting again is left to `KeptPort`: libzmq's
 # own would come in an hour. Switched off (-1), it takes the pipe away while a message is being
 # read, and libzmq aborts the process (fq.cpp: !_more).
@@ -51,7 +50,8 @@ class PullPort:
         self._clock = clock
         try:
             own = read_server_keys(Path(keys)) if keys else None
-            self._bound = BoundSocket(zmq.PULL, address.endpoint, OPTIONS, own, use="take words on")
+            options = {**OPTIONS, zmq.RCVHWM: address.waiting}  # beyond it a pusher waits,
+            self._bound = BoundSocket(zmq.PULL, address.endpoint, options, own, use="take words on")
         except (SinkError, UsageError) as error:
             raise SourceError(str(error)) from None
 
@@ -80,6 +80,7 @@ class SubPort:
         self._socket: Socket = zmq.Context.instance().socket(zmq.SUB)
         for option, value in (OPTIONS | HEARTBEAT).items():
             self._socket.setsockopt(option, value)
+        self._socket.setsockopt(zmq.RCVHWM, address.waiting)  # and a publisher leaves them out
         self._socket.setsockopt(zmq.IPV6, int("[" in address.endpoint))
         use_keys(self._socket, own)
         self._socket.subscribe(address.topic)

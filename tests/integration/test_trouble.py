@@ -84,6 +84,7 @@ def test_parts_that_are_killed_are_started_anew_and_no_window_is_lost(
     config, out = tmp_path / "run.yaml", tmp_path / "out.jsonl"
     config.write_text(
         "streams: [{sources: [{kind: synthetic, scene: portrait, duration_s: 24}]}]\n"
+        "pipeline: {max_age_ms: 0}\n"  # every window, however slow the machine is
         f"output: {{publish: '{ANY_PORT}', file: '{out}', journal: '{tmp_path}/journal'}}\n"
     )
     run = start("run", config)

@@ -157,7 +157,7 @@ def test_pictures_that_are_too_old_are_passed_over_and_counted() -> None:
     script = [picture(0, 0), picture(1, 100), picture(2, 200), ended(Modality.VIDEO, 300)]
     batches = read(ScriptedSource((Modality.VIDEO,), script), clock=Leaping())[Modality.VIDEO]
     seqs = [row for b in batches for row in b.header[:, 0].tolist()]
-    drops = [h for b in batches for h in b.health if h.kind is HealthKind.DROP]
+    drops = [h for b in batches for h in b.health if h.kind is HealthKind.OVERLOAD]
     assert seqs == [0]
     assert [h.count for h in drops] == [2]
     assert all(isinstance(p, FaceObservation) for b in batches for p in b.payloads)
