@@ -65,6 +65,11 @@ class InferStage:
         return self._backlog.room
 
     @property
+    def waiting(self) -> int:
+        """How many cargoes wait."""
+        return self._backlog.waiting
+
+    @property
     def idle(self) -> bool:
         """Whether nothing waits."""
         return not self._backlog.waiting

@@ -10,6 +10,7 @@ import threading
 
 from actors.align import AlignStage
 from actors.backlog import Limits
+from actors.gpu import gpu_use
 from actors.infer import InferStage, Scorer
 from actors.ingest import Ingest
 from actors.messages import Cargo
@@ -17,6 +18,7 @@ from actors.publish import PublishStage
 from actors.recording import RecordedAlign
 from actors.report import Report, cpu_seconds, speech_s
 from streaming.clock import NS_PER_S, Clock, SystemClock
+from streaming.figures import Figures
 from streaming.mailbox import Mailbox
 from streaming.settings import AttuneSettings
 from streaming.sinks import Sink
@@ -44,6 +46,7 @@ class InlinePipeline:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._mailbox: Mailbox[Cargo] = Mailbox(IN_FLIGHT)
+        self._waiting = self._figures_due_ns = 0
         self._align = align or AlignStage(settings.windows, self._clock, sync=settings.sync)
         limits = Limits.of(settings.pipeline) if align is None else None
         self._infer = InferStage(analyser, self._clock, limits=limits)
@@ -82,10 +85,19 @@ class InlinePipeline:
             for scored in self._infer.step():
                 self._publish.handle(scored)
             self._publish.tick()
+            self._measure(len(cargoes), now_ns)
             if stop.is_set():
                 self._ingest.stop()
             if not cargoes and self._infer.idle and self._mailbox.closed:
                 return
+
+    def _measure(self, arrived: int, now_ns: int) -> None:
+        """Have what waits served as metrics, once a second."""
+        self._waiting = max(self._waiting, arrived + self._infer.waiting)
+        if now_ns >= self._figures_due_ns:
+            self._figures_due_ns = now_ns + NS_PER_S
+            self._publish.handle(Figures(part="inline", waiting=self._waiting, gpu=gpu_use()))
+            self._waiting = 0
 
     def _arrived(self) -> list[Cargo]:
         """All that waits to be aligned, so that no window seems younger than it is; waits a little

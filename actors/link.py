@@ -55,6 +55,13 @@ class PushLink:
         self._keep(data)
         return self._sent(data, stop, alive)
 
+    def offer(self, cargo: Cargo) -> bool:
+        """Hand over what may as well be missed; False when the link is full."""
+        if self._socket is None or not self._socket.poll(0, zmq.POLLOUT):
+            return False
+        self._socket.send(encode(cargo))
+        return True
+
     def attend(self, stop: threading.Event) -> None:
         """Do what `hold` and `resend` have asked for."""
         if self._hold.is_set():

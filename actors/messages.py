@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from streaming.figures import Figures
 from streaming.packets import Float32Array, Modality, PacketBatch, Uint8Array
 from streaming.results import (
     FaceCount,
@@ -95,6 +96,10 @@ class HopData(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     audio_coverage: float
     texts: tuple[TextSpan, ...]
 
+    def __repr__(self) -> str:
+        """Without faces, sound and words: this may end up in a log."""
+        return f"HopData({self.start_ns}, {self.end_ns})"
+
 
 class WindowReady(msgspec.Struct, frozen=True, kw_only=True, tag=True, eq=False):
     """A closed window on its way to the model: only what is new in it, and its receipts.
@@ -152,7 +157,7 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
 # What arrays are made of here; a recording could name a type that is anything.
 _DTYPES = {np.dtype(kind).str: np.dtype(kind) for kind in (np.uint8, np.int64, np.float32)}
 
-Cargo = StreamOpened | Packets | WindowReady | Scored | StreamEnded | Notice
+Cargo = StreamOpened | Packets | WindowReady | Scored | StreamEnded | Notice | Figures
 
 
 def _pack(value: Any) -> Any:

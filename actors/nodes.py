@@ -18,6 +18,7 @@ from actors.accounts import Carried
 from actors.link import PullLink, PushLink
 from actors.messages import Assigned, Cargo
 from actors.pulse import Pulse
+from actors.records import RecordKeeper, listen
 from actors.report import StreamTotals, cpu_seconds, speech_s
 from streaming.clock import NS_PER_MS, SystemClock
 from streaming.errors import AttuneError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from actors.publish import PublishStage
     from streaming.sinks import Sink
 
+DRIVER = "driver"  # the process that supervises, as a reader of standard input
 TICK_MS = 20
 POLL_MS = 100
 IN_FLIGHT = 64
@@ -51,6 +53,10 @@ class Node:
         self._stop = threading.Event()
         self._identity = (pulse_address, name, turn)
         self._link: PushLink | None = None
+        self._keeper: RecordKeeper | None = None
+        if name != DRIVER:  # a process of its own
+            self._keeper = RecordKeeper()
+            listen(self._keeper)
 
     def pid(self) -> int:
         """The process to kill when it hangs."""
@@ -74,7 +80,7 @@ class Node:
         return {self._identity[1]: cpu_seconds()}
 
     def _pulse(self) -> Pulse:
-        return Pulse(*self._identity, self._clock, self._elsewhere_s)
+        return Pulse(*self._identity, self._clock, self._elsewhere_s, self._keeper)
 
     def _elsewhere_s(self) -> float:
         """CPU seconds of processes that it has begun."""
@@ -154,6 +160,7 @@ class IngestNode(Node):
         threading.Thread(target=self._close_when_read, daemon=True).start()
         self._link, pulse = PushLink(self._align_address), self._pulse()
         while (cargo := self._mailbox.take(POLL_MS / 1000)) is not None or self._reading():
+            pulse.waits(self._mailbox.counts().waiting)
             pulse.beat(beginnings=self._ingest.beginnings())
             if cargo is None:
                 self._link.attend(self._stop)
@@ -223,7 +230,9 @@ class AlignNode(Node):
         )
         ticked_ns = self._clock.now_ns()
         while not self._stop.is_set():
-            out = [ready for cargo in pull.drain(TICK_MS) for ready in stage.handle(cargo)]
+            arrived = pull.drain(TICK_MS)
+            pulse.waits(len(arrived))
+            out = [ready for cargo in arrived for ready in stage.handle(cargo)]
             now_ns = self._clock.now_ns()
             if now_ns - ticked_ns >= TICK_MS * NS_PER_MS:
                 out, ticked_ns = out + stage.tick(), now_ns
@@ -266,6 +275,7 @@ class InferNode(Node):
     def run(self, published: Mapping[str, int] | None = None) -> None:
         """Score until stopped; go on from where another was."""
         from actors.backlog import Limits
+        from actors.gpu import gpu_use
         from actors.infer import InferStage
 
         if self._analyser is None:
@@ -280,10 +290,12 @@ class InferNode(Node):
         self._link = push
         while not self._stop.is_set():
             stage.take(pull.drain(POLL_MS if stage.idle else 0, stage.room))
+            pulse.waits(stage.waiting)
             for scored in stage.step():
                 push.send(scored, self._stop, pulse.beat)
             push.attend(self._stop)
-            pulse.beat()
+            if pulse.due:
+                pulse.beat(gpu=gpu_use())
         push.close()
         pull.close()
         pulse.close()
@@ -330,6 +342,7 @@ class PublishNode(Node):
         pull, pulse = PullLink(self._address), self._pulse()
         while not self._stop.is_set():
             some = pull.drain(POLL_MS)
+            pulse.waits(len(some))
             for cargo in some:
                 stage.handle(cargo)
             stage.tick()

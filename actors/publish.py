@@ -16,11 +16,12 @@ from streaming.clock import NS_PER_MS, Clock
 from streaming.errors import SinkError
 from streaming.events.across import ALL, Across
 from streaming.events.engine import EventEngine, rules_of
+from streaming.figures import Figures
 from streaming.health import Health, HealthKind
 from streaming.modality import Modality
 from streaming.results import Event, Prediction, Result, Status
 from streaming.settings import AttuneSettings
-from streaming.sinks import Publisher, Sink
+from streaming.sinks import MetricsSink, Publisher, Sink
 
 BEGUN = (HealthKind.STREAM_ADDED, HealthKind.RESUMED)
 GIVEN_UP = {
@@ -72,6 +73,10 @@ class PublishStage:
                 if health.kind in BEGUN:
                     self._begun.add(health.stream)
                 self._send_health((health,), self._totals(health.stream))
+            case Figures():
+                for sink in self._publisher.sinks:
+                    if isinstance(sink, MetricsSink):
+                        sink.metrics.observe(cargo)
             case _:
                 raise TypeError(f"publication takes no {type(cargo).__name__}")
 

@@ -15,7 +15,9 @@ import zmq
 
 from actors.accounts import Carried
 from actors.messages import Beginning
+from actors.records import RecordKeeper, Said
 from streaming.clock import NS_PER_MS, Clock
+from streaming.figures import GpuUse
 
 EVERY_NS = 200 * NS_PER_MS
 
@@ -26,6 +28,7 @@ class Sign(msgspec.Struct, frozen=True, kw_only=True):
     `cpu_s`: CPU time of its process, and of those it has begun, so far. `published`: by stream the
     last window published, `ended`: how many of its segments are over (the publisher's).
     `accounts`: of the streams' packets (the aligner's). `beginnings`: of the streams (a reader's).
+    `waiting`: the most that waited there since the last sign. `records`: what was logged since.
     """
 
     name: str
@@ -35,6 +38,9 @@ class Sign(msgspec.Struct, frozen=True, kw_only=True):
     ended: dict[str, int] | None = None
     accounts: dict[str, Carried] | None = None
     beginnings: dict[str, Beginning] | None = None
+    waiting: int = 0
+    gpu: GpuUse | None = None
+    records: tuple[Said, ...] = ()
 
 
 _DECODER = msgspec.msgpack.Decoder(Sign)
@@ -42,7 +48,7 @@ _DECODER = msgspec.msgpack.Decoder(Sign)
 
 class Pulse:
     """The sending end, for the thread that made it. `elsewhere_s`: CPU time of the processes that
-    the actor has begun."""
+    the actor has begun. `keeper`: what is logged in this process."""
 
     def __init__(
         self,
@@ -51,13 +57,18 @@ class Pulse:
         turn: int,
         clock: Clock,
         elsewhere_s: Callable[[], float] = lambda: 0.0,
+        keeper: RecordKeeper | None = None,
     ) -> None:
-        self._elsewhere_s = elsewhere_s
+        self._elsewhere_s, self._keeper = elsewhere_s, keeper
         self._name, self._turn, self._clock = name, turn, clock
-        self._due_ns = 0
+        self._due_ns = self._waiting = 0
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.connect(address)
+
+    def waits(self, count: int) -> None:
+        """Note that `count` hand-overs wait here."""
+        self._waiting = max(self._waiting, count)
 
     def beat(
         self,
@@ -67,6 +78,7 @@ class Pulse:
         ended: dict[str, int] | None = None,
         accounts: dict[str, Carried] | None = None,
         beginnings: dict[str, Beginning] | None = None,
+        gpu: GpuUse | None = None,
     ) -> None:
         """Give a sign if one is due, or `now`; nobody has to listen."""
         now_ns = self._clock.now_ns()
@@ -81,7 +93,11 @@ class Pulse:
             ended=ended,
             accounts=accounts,
             beginnings=beginnings,
+            waiting=self._waiting,
+            gpu=gpu,
+            records=self._keeper.take() if self._keeper is not None else (),
         )
+        self._waiting = 0
         with suppress(zmq.Again):
             self._socket.send(msgspec.msgpack.encode(sign), zmq.NOBLOCK)
 

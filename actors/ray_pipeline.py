@@ -12,6 +12,8 @@ import os
 import shutil
 import tempfile
 import threading
+from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,15 +25,17 @@ from actors.admission import Load
 from actors.desk import Desk
 from actors.link import PushLink
 from actors.messages import Notice
-from actors.nodes import AlignNode, InferNode, IngestNode, PublishNode
+from actors.nodes import DRIVER, AlignNode, InferNode, IngestNode, PublishNode
 from actors.pulse import Pulses, Sign
 from actors.ray_part import LostError, Part, quiet_ray
+from actors.records import Said
 from actors.report import Report, cpu_seconds
 from actors.roster import Roster
 from streaming.clock import NS_PER_S, SystemClock
 from streaming.control import State
 from streaming.control_port import ControlPort
 from streaming.errors import PipelineError, SourceError, UsageError
+from streaming.figures import Figures
 from streaming.health import Health, HealthKind
 from streaming.keys import read_server_keys
 from streaming.settings import AttuneSettings, ControlSettings, StreamSettings, TextSettings
@@ -39,14 +43,21 @@ from streaming.settings import AttuneSettings, ControlSettings, StreamSettings, 
 OBJECT_STORE_BYTES = 80 * 2**20  # the least Ray takes; no payload goes through it
 POLL_S = 0.05
 DRAIN_S = 20.0
-DRIVER = "driver"  # this process, as a reader of standard input
+OnRecord = Callable[[str, Said], None]
+FIGURES_NS = NS_PER_S  # how often metrics of the parts are served anew
 
 
 class RayPipeline:
-    """The pipeline as Ray actors on this machine. Use as a context manager."""
+    """The pipeline as Ray actors on this machine. Use as a context manager.
 
-    def __init__(self, settings: AttuneSettings) -> None:
+    `on_record`: is given what Python's logging says in any of its processes, and in which.
+    """
+
+    def __init__(self, settings: AttuneSettings, on_record: OnRecord | None = None) -> None:
         self._settings = settings
+        self._on_record = on_record
+        self._figures_due: dict[str, int] = {}
+        self._most_waiting: Counter[str] = Counter()
         self._folder = Path(tempfile.mkdtemp(prefix="attune-"))
         self._clock = SystemClock()
         self.view_address = self._address("view")
@@ -207,7 +218,22 @@ class RayPipeline:
     def _note(self, sign: Sign) -> None:
         self._roster.note(sign)
         self._accounts.update(sign.accounts or {})
-        self._load.note(sign.name, sign.turn, sign.cpu_s, self._clock.now_ns())
+        now_ns = self._clock.now_ns()
+        self._load.note(sign.name, sign.turn, sign.cpu_s, now_ns)
+        if self._on_record is not None:
+            for said in sign.records:
+                self._on_record(sign.name, said)
+        self._measure(sign, now_ns)
+
+    def _measure(self, sign: Sign, now_ns: int) -> None:
+        """Have the part's figures served, once a second, while there is somebody to do so."""
+        most = self._most_waiting[sign.name] = max(self._most_waiting[sign.name], sign.waiting)
+        served = self._settings.metrics.port and self._parts["publish"].at_work
+        if not served or now_ns < self._figures_due.get(sign.name, 0):
+            return
+        self._figures_due[sign.name] = now_ns + FIGURES_NS
+        self._most_waiting[sign.name] = 0
+        self._notices.offer(Figures(part=sign.name, waiting=most, gpu=sign.gpu))
 
     def _attend(self, part: Part) -> None:
         """See after one part: let it begin when it is ready, replace it when it is lost."""

@@ -1,16 +1,22 @@
 """The log of a run: one JSON object a line on standard error, for programs that collect logs.
 
-Every health message, and the start and end of every event, with stream, number and window.
-Results, which hold the scores, are not in it.
+Every health message, and the start and end of every event, with stream, number and window; and what
+Python's logging says, of level warning and above, in any process of the run. Results, which hold
+the scores, are not in it.
 """
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import IO
 
 import msgspec
 
+from actors.records import Said, listening, said_of
 from streaming.clock import NS_PER_S
 from streaming.results import Event, Health, HealthKind, Message, Phase
 
@@ -28,7 +34,7 @@ NEWS = (
 
 class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One line. `time` is RFC 3339 in UTC; `stream_s` the stream's own time; `window` the last
-    window that begins at or before it."""
+    window that begins at or before it. `part`: of the pipeline, whose `logger` said it."""
 
     time: str
     level: str
@@ -43,6 +49,8 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     count: int = 0
     id: str = ""
     score: float | None = None
+    part: str = ""
+    logger: str = ""
 
 
 class JsonLog:
@@ -50,6 +58,7 @@ class JsonLog:
 
     def __init__(self, out: IO[str], hop_ns: int) -> None:
         self._out, self._hop_ns = out, hop_ns
+        self._lock = threading.Lock()
 
     def __call__(self, message: Message) -> None:
         """Log one message, if it is one to be logged."""
@@ -80,6 +89,24 @@ class JsonLog:
         """Log what went wrong with the run itself."""
         self._line(Record(time=_rfc3339(datetime.now(UTC)), level="error", message=text))
 
+    def said(self, part: str, said: Said) -> None:
+        """Log what Python's logging says in a part of the run."""
+        self._line(
+            Record(
+                time=_rfc3339(datetime.fromtimestamp(said.unix_s, UTC)),
+                level=said.level,
+                message=said.message,
+                part=part,
+                logger=said.logger,
+            )
+        )
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Log what Python's logging says in this process while the block runs."""
+        with listening(_Handler(self)):
+            yield
+
     def _write(self, told: Health | Event, t_ns: int, **fields: object) -> None:
         at = datetime.fromtimestamp(told.timing.published_unix_ns / NS_PER_S, UTC)
         common = {"stream": told.stream, "epoch": told.epoch, "seq": told.seq}
@@ -88,8 +115,18 @@ class JsonLog:
         self._line(msgspec.convert(record, Record))
 
     def _line(self, record: Record) -> None:
-        self._out.write(msgspec.json.encode(record).decode() + "\n")
-        self._out.flush()
+        with self._lock:
+            self._out.write(msgspec.json.encode(record).decode() + "\n")
+            self._out.flush()
+
+
+class _Handler(logging.Handler):
+    def __init__(self, log: JsonLog) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.said("driver", said_of(record))
 
 
 def _rfc3339(at: datetime) -> str:

@@ -7,13 +7,14 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from rich.console import Console
 
+from actors.records import Said
 from actors.report import Report
 from attune import config as configuration
 from attune.display import Display
@@ -94,10 +95,11 @@ def run_pipeline(
     signals = Signals()
     signals.take()
     display = Display(console, settings, on_message)
-    if settings.pipeline.runtime == "inline":
-        report = _run_inline(settings, display, signals, recorder)
-    else:
-        report = _run_on_ray(settings, display, signals)
+    with log.heard() if log is not None else nullcontext():
+        if settings.pipeline.runtime == "inline":
+            report = _run_inline(settings, display, signals, recorder)
+        else:
+            report = _run_on_ray(settings, display, signals, log.said if log is not None else None)
     show_summary(console, report, settings)
     for failure in report.failures:
         if log is not None:
@@ -122,12 +124,17 @@ def _run_inline(
         return pipeline.run(signals.stop)
 
 
-def _run_on_ray(settings: AttuneSettings, display: Display, signals: Signals) -> Report:
+def _run_on_ray(
+    settings: AttuneSettings,
+    display: Display,
+    signals: Signals,
+    on_record: Callable[[str, Said], None] | None,
+) -> Report:
     with ExitStack() as stack:
         with display.status("starting Ray and loading the models"):
             from actors.ray_pipeline import RayPipeline
 
-            pipeline = stack.enter_context(RayPipeline(settings))
+            pipeline = stack.enter_context(RayPipeline(settings, on_record))
             signals.take()  # Ray has put a handler of its own in place of ours
             pipeline.start()
         with display.following(pipeline.view_address), display.shown():

@@ -36,10 +36,10 @@ class Hop:
 
     start_ns: int
     end_ns: int
-    faces: np.ndarray
-    audio: np.ndarray
+    faces: np.ndarray = field(repr=False)  # a representation may end up in a log
+    audio: np.ndarray = field(repr=False)
     audio_coverage: float
-    texts: tuple[Text, ...] = ()
+    texts: tuple[Text, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,6 +48,10 @@ class VideoFrame(msgspec.Struct, frozen=True, kw_only=True, eq=False, tag=True):
     pixels: Uint8Array
     light: tuple[Light, ...] = ()
 
+    def __repr__(self) -> str:
+        """Without the picture: this may end up in a log."""
+        return f"VideoFrame{self.pixels.shape}"
+
 
 class FaceCrop(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One face cut from a frame. `pixels`: uint8 RGB (H, W, 3); `box_px`: x, y, width, height."""
@@ -56,6 +60,10 @@ class FaceCrop(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     box_px: tuple[int, int, int, int]
     track_id: int
     score: float
+
+    def __repr__(self) -> str:
+        """Without the face: this may end up in a log."""
+        return f"FaceCrop{self.pixels.shape}"
 
 
 class FaceObservation(msgspec.Struct, frozen=True, kw_only=True, eq=False, tag=True):
@@ -76,6 +84,10 @@ class AudioChunk(msgspec.Struct, frozen=True, kw_only=True, eq=False, tag=True):
     samples: Float32Array
     sample_rate_hz: int
     onsets: tuple[Mark, ...] = ()
+
+    def __repr__(self) -> str:
+        """Without the sound: this may end up in a log."""
+        return f"AudioChunk{self.samples.shape}"
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,8 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from streaming.errors import SinkError
-from streaming.results import Event, Health, Heartbeat, Message, Result
+from streaming.figures import Figures
+from streaming.results import Event, Health, HealthKind, Heartbeat, Message, Result
 from streaming.sinks.base import require_open
 from streaming.wire import decode
 
@@ -49,6 +50,28 @@ class Metrics:
             health_labels,
             registry=own,
         )
+        self._reconnects = Counter(
+            "attune_reconnects",
+            "Sources that were lost and came back",
+            ["stream", "modality"],
+            registry=own,
+        )
+        self._lost: set[tuple[str, str]] = set()
+        self._queue = Gauge(
+            "attune_queue_depth",
+            "Most hand-overs that waited at a part within a second",
+            ["part"],
+            registry=own,
+        )
+        self._gpu_memory = Gauge(
+            "attune_gpu_memory_bytes", "GPU memory, used and total", ["part", "of"], registry=own
+        )
+        self._gpu_busy = Gauge(
+            "attune_gpu_busy_ratio",
+            "Share of time in which the GPU computed",
+            ["part"],
+            registry=own,
+        )
         self._beat = Gauge("attune_heartbeat_unix_seconds", "Last heartbeat", registry=own)
 
     def take(self, message: Message) -> None:
@@ -63,8 +86,28 @@ class Metrics:
                 labels = (message.stream, message.kind.value, message.modality or "")
                 self._reports.labels(*labels).inc()
                 self._concerned.labels(*labels).inc(message.count)
+                self._follow(message)
             case Heartbeat():
                 self._beat.set(message.published_unix_ns / 1e9)
+
+    def observe(self, figures: Figures) -> None:
+        """Take the figures of one part."""
+        self._queue.labels(figures.part).set(figures.waiting)
+        if figures.gpu is None:
+            return
+        self._gpu_memory.labels(figures.part, "used").set(figures.gpu.used_bytes)
+        self._gpu_memory.labels(figures.part, "total").set(figures.gpu.total_bytes)
+        if figures.gpu.busy is not None:
+            self._gpu_busy.labels(figures.part).set(figures.gpu.busy)
+
+    def _follow(self, health: Health) -> None:
+        """Count the return of what was lost; other troubles recover, too."""
+        source = (health.stream, health.modality or "")
+        if health.kind is HealthKind.SOURCE_LOST:
+            self._lost.add(source)
+        elif health.kind is HealthKind.RECOVERED and source in self._lost:
+            self._lost.remove(source)
+            self._reconnects.labels(*source).inc()
 
     def _result(self, result: Result) -> None:
         status, closed_by = result.status.value, result.closed_by.value
