@@ -163,9 +163,8 @@ class AlignStage:
             origin_ns=stream.opened.origin_ns,
             paced=stream.opened.paced,
         )
-        if stream.meter is None:
-            return ready
-        return msgspec.structs.replace(ready, sync=stream.meter.receipt)
+        sync = None if stream.meter is None else stream.meter.receipt
+        return msgspec.structs.replace(ready, sync=sync, sends_words=stream.opened.sends_words)
 
 
 def _metered(meter: SyncMeter, window: Window) -> Window:

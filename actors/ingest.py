@@ -93,6 +93,7 @@ class Ingest:
             phase_ns(stream.name, self._settings),
             assigned.segment,
             recogniser,
+            sends_words=stream.sends == "words",
         )
 
     def start(self) -> None:

@@ -31,7 +31,8 @@ class StreamOpened(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     `origin_ns`: session-clock time of stream time 0. `begin_ns`: stream time from which on packets
     come; later than 0 where the stream had been read before. `segment`: how often the stream has
     come to an end before, as one that is paused and resumed does. `derived`: modalities that are
-    made of others and come later; no window waits for them to be shown.
+    made of others and come later; no window waits for them to be shown. `sends_words`: whether
+    results may carry what was said.
     """
 
     stream: str
@@ -41,6 +42,7 @@ class StreamOpened(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     begin_ns: int = 0
     segment: int = 0
     derived: tuple[Modality, ...] = ()
+    sends_words: bool = False
 
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +107,8 @@ class WindowReady(msgspec.Struct, frozen=True, kw_only=True, tag=True, eq=False)
     """A closed window on its way to the model: only what is new in it, and its receipts.
 
     `closed_at_ns`: session clock. `words`: in all texts of the window. `skipped`: windows before
-    it that were given up under overload, whose news it brings with its own.
+    it that were given up under overload, whose news it brings with its own. `sends_words`: as in
+    `StreamOpened`.
     """
 
     stream: str
@@ -126,6 +129,7 @@ class WindowReady(msgspec.Struct, frozen=True, kw_only=True, tag=True, eq=False)
     origin_ns: int
     paced: bool
     skipped: int = 0
+    sends_words: bool = False
 
 
 class Scored(msgspec.Struct, frozen=True, tag=True):

@@ -31,6 +31,7 @@ from actors.ray_part import LostError, Part, quiet_ray
 from actors.records import Said
 from actors.report import Report, cpu_seconds
 from actors.roster import Roster
+from streaming.audit import AuditLog
 from streaming.clock import NS_PER_S, SystemClock
 from streaming.control import State
 from streaming.control_port import ControlPort
@@ -83,7 +84,7 @@ class RayPipeline:
         quiet_ray()
         self._pulses = Pulses(self._address("pulse"))
         self._notices = PushLink(self._address("publish"), keeps=False)
-        self._control = open_control(self._settings.control)
+        self._control = open_control(self._settings.control, self._settings.output.audit)
         return self
 
     def __exit__(self, *failure: object) -> None:
@@ -342,12 +343,12 @@ def _actor(node: type, *arguments: Any, gpus: float = 0) -> Any:
     return remote.options(num_cpus=0, num_gpus=gpus, max_concurrency=4).remote(*arguments)
 
 
-def open_control(settings: ControlSettings) -> ControlPort | None:
-    """The control port that is asked for, or None."""
+def open_control(settings: ControlSettings, audit: str = "") -> ControlPort | None:
+    """The control port that is asked for, or None. `audit`: path of the audit log."""
     if not settings.address:
         return None
     keys = read_server_keys(Path(settings.keys)) if settings.keys else None
-    return ControlPort(settings.address, keys)
+    return ControlPort(settings.address, keys, AuditLog(audit) if audit else None)
 
 
 def _reads_stdin(stream: StreamSettings) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from streaming.audit import AuditLog
 from streaming.clock import NS_PER_S
 from streaming.errors import AttuneError
 from streaming.journal import Journal
 from streaming.keys import ServerKeys, read_server_keys
 from streaming.settings import AttuneSettings, OutputSettings
 from streaming.sinks import JsonlSink, MetricsSink, ReplayServer, Sink, ZmqPublisher, open_replay
+from streaming.sinks.retention import JsonlParts, Sweeper
 
 BYTES_PER_MB = 1_000_000
 
@@ -26,14 +28,15 @@ def open_sinks(
     output = settings.output
     keys = read_server_keys(Path(output.keys)) if output.keys else None
     sinks: list[Sink] = []
+    audit = AuditLog(output.audit) if output.audit else None
     try:
         for address in filter(None, (output.publish, *also_publish)):
-            publisher = ZmqPublisher(address, keys)
+            own = address == output.publish  # the others are for this program itself
+            publisher = ZmqPublisher(address, keys, audit if own else None)
             sinks.append(publisher)
-            if address == output.publish and output.replay_s:
-                sinks.insert(0, _replay(output, publisher.address, keys))
-        if output.file:
-            sinks.append(JsonlSink(output.file, append=again))
+            if own and output.replay_s:
+                sinks.insert(0, _replay(output, publisher.address, keys, audit))
+        sinks += _files(output, again=again)
         if settings.metrics.port:
             sinks.append(MetricsSink(settings.metrics.port))
     except AttuneError:
@@ -43,12 +46,26 @@ def open_sinks(
     return sinks
 
 
-def _replay(output: OutputSettings, published: str, keys: ServerKeys | None) -> ReplayServer:
+def _files(output: OutputSettings, *, again: bool) -> list[Sink]:
+    """The file of results, and what sees to it that nothing is kept for too long."""
+    retain_ns = round(output.retain_h * 3600 * NS_PER_S)
+    if not retain_ns:
+        return [JsonlSink(output.file, append=again)] if output.file else []
+    parts = JsonlParts(output.file, retain_ns) if output.file not in ("", "-") else None
+    plain: list[Sink] = [JsonlSink("-")] if output.file == "-" else []
+    sweeper = Sweeper(retain_ns, parts=parts, folder=output.retain_folder, journal=output.journal)
+    return [*plain, *([parts] if parts else []), sweeper]
+
+
+def _replay(
+    output: OutputSettings, published: str, keys: ServerKeys | None, audit: AuditLog | None
+) -> ReplayServer:
     max_bytes = round(output.replay_mb * BYTES_PER_MB)
-    span_ns = round(output.replay_s * NS_PER_S)
+    span_s = min(output.replay_s, output.retain_h * 3600 or output.replay_s)
+    span_ns = round(span_s * NS_PER_S)
     journal = None
     if output.journal:
         journal = Journal(output.journal, span_ns=span_ns, max_bytes=max_bytes)
     return open_replay(
-        published, span_s=output.replay_s, max_bytes=max_bytes, keys=keys, journal=journal
+        published, span_s=span_s, max_bytes=max_bytes, keys=keys, journal=journal, audit=audit
     )

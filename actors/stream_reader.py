@@ -54,7 +54,10 @@ class StreamReader:
         phase_ns: int = 0,
         segment: int = 0,
         recogniser: KeptRecogniser | None = None,
+        *,
+        sends_words: bool = False,
     ) -> None:
+        self._sends_words = sends_words
         self.name = self._name = name
         self._sources = sources
         self._clock = clock
@@ -117,6 +120,7 @@ class StreamReader:
             begin_ns=self._begin_ns,
             segment=self._segment,
             derived=self._derived,
+            sends_words=self._sends_words,
         )
         self._emit(self._opened)
         live = [s for s in self._sources if s.live]

@@ -144,6 +144,7 @@ def prediction(
             ready.signals, speech_share=_round(speech_share), sounds=_sounds(scores)
         ),
         sync=ready.sync,
+        words=_words(ready) if ready.sends_words else None,
         model=model,
         timing=timing,
     )
@@ -161,6 +162,11 @@ def prediction(
         origin_ns=ready.origin_ns,
         skipped=ready.skipped,
     )
+
+
+def _words(ready: WindowReady) -> tuple[str, ...]:
+    """What was begun to be said in the window's new hops."""
+    return tuple(span.text for hop in ready.hops for span in hop.texts if span.text)
 
 
 @lru_cache(maxsize=64)

@@ -21,8 +21,9 @@ from attune.display import Display
 from attune.log import JsonLog
 from attune.record import Recorder
 from attune.summary import show_summary
+from streaming.audit import AuditLog, What
 from streaming.clock import NS_PER_MS
-from streaming.consent import require_consent
+from streaming.consent import require_consent, taken_in
 from streaming.errors import SinkError, UsageError
 from streaming.events.engine import rules_of
 from streaming.results import Message
@@ -92,6 +93,7 @@ def run_pipeline(
     log = JsonLog(sys.stderr, round(settings.windows.hop_ms * NS_PER_MS)) if as_log else None
     on_message = log or on_message
     settings = _with_free_address(settings, asked_address, console)
+    _note_consent(settings)
     signals = Signals()
     signals.take()
     display = Display(console, settings, on_message)
@@ -106,6 +108,17 @@ def run_pipeline(
             log.failure(failure)
         console.print(f"attune: {failure}", markup=False, highlight=False, soft_wrap=True)
     return 1 if report.failures else signals.exit_code
+
+
+def _note_consent(settings: AttuneSettings) -> None:
+    """Write down for which streams consent was stated."""
+    if not settings.output.audit:
+        return
+    audit = AuditLog(settings.output.audit)
+    for stream in settings.streams:
+        if stream.consent:
+            audit.note(What.CONSENT, stream=stream.name, detail=taken_in(stream))
+    audit.close()
 
 
 def _run_inline(

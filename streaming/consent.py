@@ -28,6 +28,11 @@ def require_consent(stream: StreamSettings) -> None:
         )
 
 
+def taken_in(stream: StreamSettings) -> str:
+    """The kinds of its sources, for the audit log."""
+    return ", ".join(str(source.__struct_config__.tag) for source in stream.sources)
+
+
 def _live(source: SourceSettings) -> str:
     """What kind of live source of people this is; empty for none."""
     match source:

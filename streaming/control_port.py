@@ -12,7 +12,18 @@ from contextlib import suppress
 
 import zmq
 
-from streaming.control import REQUEST_BYTES, Refused, Reply, Request, decode_request, encode
+from streaming.audit import AuditLog, What
+from streaming.consent import taken_in
+from streaming.control import (
+    REQUEST_BYTES,
+    AddRequest,
+    ListRequest,
+    Refused,
+    Reply,
+    Request,
+    decode_request,
+    encode,
+)
 from streaming.errors import UsageError, WireError
 from streaming.keys import ServerKeys
 from streaming.sinks.zeromq import BoundSocket
@@ -22,9 +33,12 @@ Way = tuple[bytes, ...]
 
 
 class ControlPort:
-    """Binds `address`; `address` says afterwards what was bound."""
+    """Binds `address`; `address` says afterwards what was bound. `audit` is told who asks what."""
 
-    def __init__(self, address: str, keys: ServerKeys | None = None) -> None:
+    def __init__(
+        self, address: str, keys: ServerKeys | None = None, audit: AuditLog | None = None
+    ) -> None:
+        self._audit = audit
         if keys is None and not address.startswith("ipc://"):
             raise UsageError(
                 f"cannot take commands on {address}: expected keys, for anybody on this "
@@ -51,12 +65,34 @@ class ControlPort:
         for _ in range(MOST):
             if not self._socket.poll(0):
                 break
-            *way, data = self._socket.recv_multipart()
+            frames = self._socket.recv_multipart(copy=False)
+            *way, data = (bytes(frame.buffer) for frame in frames)
             try:
-                found.append((tuple(way), decode_request(data)))
+                request = decode_request(data)
             except WireError as error:
+                self._note(frames[-1], What.REFUSED, detail=str(error))
                 self.reply(tuple(way), Refused(reason=str(error)))
+                continue
+            self._note_request(frames[-1], request)
+            found.append((tuple(way), request))
         return found
+
+    def _note_request(self, frame: zmq.Frame, request: Request) -> None:
+        name = str(request.__struct_config__.tag)
+        match request:
+            case AddRequest(stream=stream):
+                self._note(frame, What.COMMAND, stream=stream.name, detail=name)
+                if stream.consent:
+                    self._note(frame, What.CONSENT, stream=stream.name, detail=taken_in(stream))
+            case ListRequest():
+                self._note(frame, What.COMMAND, detail=name)
+            case _:
+                self._note(frame, What.COMMAND, stream=request.stream, detail=name)
+
+    def _note(self, frame: zmq.Frame, what: What, *, stream: str = "", detail: str) -> None:
+        if self._audit is not None:
+            who, address = self._bound.peer(frame)
+            self._audit.note(what, who=who, address=address, stream=stream, detail=detail)
 
     def reply(self, way: Way, reply: Reply) -> None:
         """Answer; one who has gone is not waited for."""

@@ -58,6 +58,16 @@ class AllowList:
         self._folder = folder
         self.refused = 0
 
+    def name_of(self, key: str) -> str:
+        """What the file of a public key is called; empty for one that is not listed."""
+        for path in sorted(self._folder.glob("*.key")):
+            try:
+                if zmq.auth.load_certificate(path)[0] == key.encode():
+                    return path.stem
+            except (OSError, ValueError):
+                continue
+        return ""
+
     def callback(self, domain: str, key: bytes) -> bool:
         """Whether the client with this public key may come in."""
         try:

@@ -82,6 +82,12 @@ Reply = ReplayReply | LatestReply | Refusal
 
 _REQUEST: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _ENCODER = msgspec.json.Encoder()
+_REPLY: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+
+
+def decode_reply(header: bytes) -> Reply:
+    """The first frame of a reply."""
+    return _REPLY.decode(header)
 
 
 class _Head(msgspec.Struct):

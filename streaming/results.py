@@ -102,7 +102,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
 
     `sentiment`, `arousal` and `emotions` are None when there was not enough evidence. A
     provisional result is followed by one other of the same `index`: final (revision 0, the same
-    input) or revised (revision 1). `sync` is None where no flash was seen.
+    input) or revised (revision 1). `sync` is None where no flash was seen. `words`: what was begun
+    to be said or written since the last settled result; None unless the stream sends words.
     """
 
     schema: str = SCHEMA
@@ -121,6 +122,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
     modalities: dict[Modality, ModalityReceipt]
     signals: Signals
     sync: SyncReceipt | None = None
+    words: tuple[str, ...] | None = None
     model: str
     timing: Timing = Timing()
 

@@ -151,12 +151,14 @@ class SpeechSettings(Settings, frozen=True, kw_only=True):
 
 class StreamSettings(Settings, frozen=True, kw_only=True):
     """One stream: a name and where its modalities come from. `consent`: those who are seen and
-    heard have agreed; without it no camera, microphone or network address is opened.
+    heard have agreed; without it no camera, microphone or network address is opened. `sends`:
+    what results carry; `words`: what was said or written, too.
     `speech_to_text`: words are made of its sound, see docs/speech-to-text.md."""
 
     name: StreamName = "main"
     sources: Annotated[tuple[SourceSettings, ...], Meta(min_length=1)]
     consent: bool = False
+    sends: Literal["scores", "words"] = "scores"
     speech_to_text: SpeechSettings | None = None
 
     @property
@@ -312,6 +314,9 @@ class OutputSettings(Settings, frozen=True, kw_only=True):
     0 seconds closes the replay port. `journal`: an SQLite file that keeps the same beyond the
     publisher's death. `keys`: folder with the publisher's CURVE keys; without it
     only loopback and ipc addresses are bound.
+
+    `retain_h`: after how many hours results in files, and all files in `retain_folder`, are
+    deleted; 0: never. `audit`: JSON lines that say who was given what. See docs/privacy.md.
     """
 
     publish: str = "tcp://127.0.0.1:7100"
@@ -321,6 +326,9 @@ class OutputSettings(Settings, frozen=True, kw_only=True):
     replay_mb: Positive = 64.0
     journal: str = ""
     keys: str = ""
+    retain_h: Annotated[float, Meta(ge=0, le=100_000)] = 0.0
+    retain_folder: str = ""
+    audit: str = ""
 
 
 class MetricsSettings(Settings, frozen=True, kw_only=True):

@@ -13,11 +13,19 @@ from collections.abc import Callable
 
 import zmq
 
+from streaming.audit import AuditLog, What
 from streaming.clock import NS_PER_S
 from streaming.errors import SinkError
 from streaming.journal import Journal
 from streaming.keys import ServerKeys
-from streaming.replay import REQUEST_BYTES, Ring
+from streaming.replay import (
+    REQUEST_BYTES,
+    LatestReply,
+    Refusal,
+    ReplayReply,
+    Ring,
+    decode_reply,
+)
 from streaming.sinks.base import require_open
 from streaming.sinks.zeromq import BoundSocket
 
@@ -39,7 +47,10 @@ class ReplayServer:
         keys: ServerKeys | None = None,
         journal: Journal | None = None,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        audit: AuditLog | None = None,
     ) -> None:
+        self._audit = audit
+        self.span_s = span_s
         span_ns = round(span_s * NS_PER_S)
         self._ring = Ring(span_ns=span_ns, max_bytes=max_bytes, journal=journal)
         self._journal = journal
@@ -82,16 +93,34 @@ class ReplayServer:
         socket = self._bound.socket
         while not self._stop.is_set():
             if socket.poll(POLL_MS):
-                self._reply(socket, socket.recv_multipart())
+                frames = socket.recv_multipart(copy=False)
+                self._reply(socket, [bytes(frame.buffer) for frame in frames], frames[-1])
 
-    def _reply(self, socket: zmq.Socket[bytes], frames: list[bytes]) -> None:
+    def _reply(self, socket: zmq.Socket[bytes], frames: list[bytes], last: zmq.Frame) -> None:
         """Answer one request; its last frame is the request, what precedes it is the way back."""
         with self._lock:
             reply = self._ring.answer(frames[-1])
+        if self._audit is not None:
+            who, address = self._bound.peer(last)
+            what, stream, detail = given(reply[0])
+            self._audit.note(what, who=who, address=address, stream=stream, detail=detail)
         try:
             socket.send_multipart([*frames[:-1], *reply], flags=zmq.DONTWAIT)
         except zmq.ZMQError:
             return  # the peer has gone, or does not take its replies
+
+
+def given(header: bytes) -> tuple[What, str, str]:
+    """What a reply gives of which stream, for the audit log."""
+    match decode_reply(header):
+        case ReplayReply(stream=stream, epoch=epoch, first=None):
+            return What.REPLAYED, stream, f"epoch {epoch}: nothing"
+        case ReplayReply(stream=stream, epoch=epoch, first=first, last=last):
+            return What.REPLAYED, stream, f"epoch {epoch}: {first} to {last}"
+        case LatestReply(last_seq=last_seq):
+            return What.LATEST, ", ".join(last_seq), ""
+        case Refusal(reason=reason):
+            return What.REFUSED, "", reason
 
 
 def open_replay(
@@ -101,6 +130,7 @@ def open_replay(
     max_bytes: int,
     keys: ServerKeys | None = None,
     journal: Journal | None = None,
+    audit: AuditLog | None = None,
 ) -> ReplayServer:
     """The replay port that belongs to the publisher at `address`: the next port or path.
 
@@ -108,7 +138,9 @@ def open_replay(
     """
 
     def at(place: str) -> ReplayServer:
-        return ReplayServer(place, span_s=span_s, max_bytes=max_bytes, keys=keys, journal=journal)
+        return ReplayServer(
+            place, span_s=span_s, max_bytes=max_bytes, keys=keys, journal=journal, audit=audit
+        )
 
     if address.startswith("ipc://"):
         return at(f"{address}-replay")

@@ -18,6 +18,7 @@ from contextlib import suppress
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
+from streaming.audit import AuditLog, What
 from streaming.errors import SinkError
 from streaming.keys import AllowList, ServerKeys
 from streaming.sinks.base import require_open
@@ -25,6 +26,7 @@ from streaming.sinks.base import require_open
 # Messages kept for each subscriber that is slow. At about 1.3 kB and eight messages a second from
 # two busy streams this is twenty minutes and 13 MB.
 SEND_HIGH_WATER_MARK = 10_000
+SUBSCRIPTIONS = 100  # that are looked at for each message
 LINGER_MS = 2_000
 TERM_S = 2.0
 
@@ -73,6 +75,11 @@ class BoundSocket:
         """How many connections were turned away for their key."""
         return self._guests.refused if self._guests is not None else 0
 
+    def peer(self, frame: zmq.Frame) -> tuple[str, str]:
+        """The name of the key, and the address, from which `frame` came, as far as is known."""
+        key, address = _told(frame, "User-Id"), _told(frame, "Peer-Address")
+        return (self._guests.name_of(key) if self._guests is not None and key else ""), address
+
     def close(self, linger_ms: int) -> None:
         """Wait at most `linger_ms` for what was sent to go out, and free the address."""
         self.socket.close(linger_ms)
@@ -99,13 +106,21 @@ class ZmqPublisher:
     """Binds `address`: `tcp://127.0.0.1:7100`, or port `*` for a free one; or `ipc:///path`.
 
     `address` says afterwards what was bound. With `keys` other addresses may be bound, too.
+    `audit` is told of subscriptions as they come and go.
     """
 
     live = True
 
-    def __init__(self, address: str, keys: ServerKeys | None = None) -> None:
+    def __init__(
+        self, address: str, keys: ServerKeys | None = None, audit: AuditLog | None = None
+    ) -> None:
         self._closed = False
-        self._bound = BoundSocket(zmq.PUB, address, {zmq.SNDHWM: SEND_HIGH_WATER_MARK}, keys)
+        self._audit = audit
+        options = {zmq.SNDHWM: SEND_HIGH_WATER_MARK}
+        if audit is not None:
+            options[zmq.XPUB_VERBOSER] = 1  # every subscription is told, not each topic's first
+        kind = zmq.PUB if audit is None else zmq.XPUB
+        self._bound = BoundSocket(kind, address, options, keys)
         self._socket = self._bound.socket
         self.address = self._bound.address
 
@@ -116,6 +131,21 @@ class ZmqPublisher:
             self._socket.send_multipart((topic, payload), flags=zmq.DONTWAIT)
         except zmq.ZMQError as error:
             raise SinkError(f"cannot publish on {self.address}: {error.strerror}") from None
+        if self._audit is not None:
+            self._note_subscriptions(self._audit)
+
+    def _note_subscriptions(self, audit: AuditLog) -> None:
+        for _ in range(SUBSCRIPTIONS):
+            if not self._socket.poll(0, zmq.POLLIN):
+                return
+            frame = self._socket.recv(zmq.NOBLOCK, copy=False)
+            said = bytes(frame.buffer)
+            if said[:1] not in (b"\x00", b"\x01"):
+                continue  # a message, which nobody listens to here
+            who, address = self._bound.peer(frame)
+            what = What.SUBSCRIBED if said[0] else What.UNSUBSCRIBED
+            topic = said[1:].decode("utf-8", "backslashreplace")
+            audit.note(what, who=who, address=address, topic=topic)
 
     def flush(self) -> None:
         """Nothing waits here: ZeroMQ sends from its own thread."""
@@ -125,6 +155,14 @@ class ZmqPublisher:
         if not self._closed:
             self._closed = True
             self._bound.close(LINGER_MS)
+
+
+def _told(frame: zmq.Frame, name: str) -> str:
+    """What libzmq knows of where a frame came from; empty where it knows nothing."""
+    try:
+        return str(frame.get(name) or "")
+    except zmq.ZMQError:
+        return ""
 
 
 def require_bindable(address: str, *, encrypted: bool = False, use: str = "publish on") -> None:

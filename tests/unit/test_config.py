@@ -39,7 +39,8 @@ def test_every_shipped_configuration_is_valid(path: Path) -> None:
         ({"streams": [{"sources": [{**MEDIA, "ulr": "x"}]}]}, "did you mean 'url'?"),
         (
             {"output": {"zzz": 1}},
-            "known here: file, heartbeat_ms, journal, keys, publish, replay_mb, replay_s",
+            "known here: audit, file, heartbeat_ms, journal, keys, publish, replay_mb, replay_s, "
+            "retain_folder, retain_h",
         ),
         ({"windows": {"hop_ms": "fast"}}, "Expected `float`, got `str` - at `windows.hop_ms`"),
         ({"windows": {"hop_ms": 1}}, ">= 100"),
