@@ -59,6 +59,7 @@ class AlignStage:
         self._published = dict(published or {})
         self._carried = dict(carried or {})
         self._ended = dict(ended or {})
+        self._excused_ns = clock.now_ns() + PATIENCE_NS if published else 0
 
     def handle(self, cargo: Cargo) -> list[Cargo]:
         """Take one hand-over from ingest; give what it makes ready."""
@@ -164,7 +165,21 @@ class AlignStage:
             paced=stream.opened.paced,
         )
         sync = None if stream.meter is None else stream.meter.receipt
-        return msgspec.structs.replace(ready, sync=sync, sends_words=stream.opened.sends_words)
+        return msgspec.structs.replace(
+            ready,
+            sync=sync,
+            sends_words=stream.opened.sends_words,
+            deadline_ns=self._deadline_ns(stream.opened, window),
+        )
+
+    def _deadline_ns(self, opened: StreamOpened, window: Window) -> int:
+        """By when `window` had to be closed; 0 if it had not, or another stage was lost then."""
+        patience_ms = self._windows.deadline_ms
+        if window.status is not Status.PROVISIONAL:
+            patience_ms += self._windows.revise_ms
+        due_ns = opened.origin_ns + window.end_ns + round(patience_ms * NS_PER_MS)
+        hurries = opened.paced and self._windows.deadline_ms > 0
+        return due_ns if hurries and due_ns > self._excused_ns else 0
 
 
 def _metered(meter: SyncMeter, window: Window) -> Window:

@@ -31,7 +31,8 @@ BYTES_PER_KB = 1_000
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """`max_age_ns`: how old a window may be when it leaves, counted from its end, or from half of
-    that before it was closed if that is later; 0: any age. `most_bytes`: of sound and words."""
+    that before it was closed if that is later, and from its deadline at the latest; 0: any age.
+    `most_bytes`: of sound and words."""
 
     max_age_ns: int = 0
     most_bytes: int = 0
@@ -159,7 +160,10 @@ class Backlog:
 
     def _due_ns(self, window: WindowReady) -> int:
         limit = self._limits.max_age_ns
-        return max(window.origin_ns + window.end_ns + limit, window.closed_at_ns + limit // 2)
+        due_ns = window.closed_at_ns + limit // 2
+        if window.deadline_ns:  # it may have been closed late, too
+            due_ns = min(due_ns, window.deadline_ns + limit)
+        return max(window.origin_ns + window.end_ns + limit, due_ns)
 
     def _hops_until_due(self, window: WindowReady, now_ns: int) -> float:
         """How many hops the model reads until `window` has to leave, or in a step at most."""

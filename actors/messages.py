@@ -108,7 +108,7 @@ class WindowReady(msgspec.Struct, frozen=True, kw_only=True, tag=True, eq=False)
 
     `closed_at_ns`: session clock. `words`: in all texts of the window. `skipped`: windows before
     it that were given up under overload, whose news it brings with its own. `sends_words`: as in
-    `StreamOpened`.
+    `StreamOpened`. `deadline_ns`: session time by which it had to be closed; 0: none.
     """
 
     stream: str
@@ -130,6 +130,7 @@ class WindowReady(msgspec.Struct, frozen=True, kw_only=True, tag=True, eq=False)
     paced: bool
     skipped: int = 0
     sends_words: bool = False
+    deadline_ns: int = 0
 
 
 class Scored(msgspec.Struct, frozen=True, tag=True):

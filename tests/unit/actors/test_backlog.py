@@ -291,6 +291,15 @@ def test_windows_that_waited_for_a_lost_model_are_all_served() -> None:
     assert [c.prediction.result.index for c in out] == list(range(60, 119))
 
 
+@pytest.mark.parametrize(("deadline_ms", "served"), [(1_500, False), (4_000, True), (0, True)])
+def test_a_window_that_was_closed_too_late_is_given_up(deadline_ms: int, served: bool) -> None:
+    # window 0 ends at 500, is closed at 3600: the deadline of 1500 is long over, with 500 on top
+    clock = HandClock(3_600 * MS)
+    stage = InferStage(SlowModel(clock, 10), clock, limits=LIMITS)
+    stage.take([window("a", 0, closed_ms=3_600, deadline_ns=deadline_ms * MS)])
+    assert len(stage.step()) == served
+
+
 def test_unpaced_windows_are_never_given_up() -> None:
     clock = HandClock(10**15)
     stage = InferStage(SlowModel(clock, 1_000), clock, limits=LIMITS)
