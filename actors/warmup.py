@@ -18,7 +18,7 @@ from streaming.packets import Modality, Packet, PacketBatch, TextMessage
 from streaming.settings import ModelSettings, WindowSettings
 
 if TYPE_CHECKING:
-    from models.analyser import Analyser
+    from models.analyser import Analyser, Runtime
     from models.encoders.external import External
 
 HOP_NS = 500_000_000
@@ -58,7 +58,7 @@ def open_encoders(settings: ModelSettings) -> list[External]:
     return found
 
 
-def load_analyser(settings: ModelSettings) -> Analyser:
+def load_analyser(settings: ModelSettings, runtime: Runtime = "auto") -> Analyser:
     """The analyser, on one thread for each process, having scored one made-up window."""
     from models.analyser import Analyser
     from models.threads import limit_threads
@@ -66,7 +66,9 @@ def load_analyser(settings: ModelSettings) -> Analyser:
     limit_threads()
     external = open_encoders(settings)
     try:
-        analyser = Analyser.load(settings.path or None, device=settings.device, external=external)
+        analyser = Analyser.load(
+            settings.path or None, device=settings.device, runtime=runtime, external=external
+        )
     except ModelError as error:
         raise UsageError(f"model.path: {error}") from None
     rng = np.random.default_rng(0)

@@ -82,7 +82,8 @@ def _run_to(settings: AttuneSettings, at_s: float) -> Recorder:
     signals, console = Signals(), Console(stderr=True)
     signals.take()
     with console.status("reading") if console.is_terminal else nullcontext():
-        recorder = Recorder(load_analyser(settings.model), round(at_s * 1e9), signals.stop.set)
+        analyser = load_analyser(settings.model, "onnx")  # floats, as gradients need them
+        recorder = Recorder(analyser, round(at_s * 1e9), signals.stop.set)
         warm_aligner()
         InlinePipeline(settings, recorder, []).run(signals.stop)
     if recorder.material is not None:

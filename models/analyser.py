@@ -38,7 +38,7 @@ from models.state import (
 from models.types import MODALITIES, ModalityScore, Scores, WindowInput
 from models.vad import STEP_NS, SileroVad
 
-Runtime = Literal["auto", "onnx", "torch"]
+Runtime = Literal["auto", "int8", "onnx", "torch"]
 
 
 class Analyser:
@@ -76,7 +76,8 @@ class Analyser:
     ) -> Analyser:
         """Read weights from a folder; `None` stands for those shipped in `models/weights`.
 
-        runtime: "torch", "onnx" (on the CPU, where the folder has graphs) or the faster of the two.
+        runtime: "torch"; on the CPU, where the folder has graphs, "onnx" in floats or "int8" with
+        the large products in whole numbers; or the fastest of them.
         external: encoders from outside that take the place of ours; they run in PyTorch.
         """
         folder = weights.SHIPPED if path is None else Path(path)
@@ -86,8 +87,9 @@ class Analyser:
         graphs = runtime != "torch" and device == "cpu"
         own = plug(network, external)
         stages = runs(
-            network.to(device).eval(), folder, torch.device(device), own if graphs else ()
-        )
+            network.to(device).eval(), folder, torch.device(device), own if graphs else (),
+            whole_numbers=runtime in ("auto", "int8"),
+        )  # fmt: skip
         fusion = network.fusion
         return cls(
             stages, revision=revised(weights.revision(folder), external),

@@ -14,15 +14,15 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models import weights
+from models import integers, weights
 from models.encoders.text import collate
 from models.errors import ModelError
+from models.integers import outside
 from models.network import TOKEN_D, Network
-from models.runtime import parts_of, stages
+from models.runtime import parts_of, stages, tensors_of
 from models.state import DIALOGUE_K
 from models.types import FACE_PX
 
@@ -63,6 +63,7 @@ def trace(
 ) -> tuple[bytes, dict[str, list[int]]]:
     """The graph of a stage, and the shapes of the weights that it leaves out, by name."""
     import onnx
+    from onnx import helper
 
     inputs = [f"input{i}" for i in range(len(sample))]
     buffer = io.BytesIO()
@@ -78,7 +79,10 @@ def trace(
     used = {entry for node in model.graph.node for entry in node.input}
     left_out = [v for v in model.graph.input if v.name not in inputs and v.name in used]
     for value in left_out:
-        model.graph.initializer.append(_outside(value))
+        kind = value.type.tensor_type
+        shape = tuple(d.dim_value for d in kind.shape.dim)
+        dtype = helper.tensor_dtype_to_np_dtype(kind.elem_type)
+        model.graph.initializer.append(outside(value.name, dtype, shape))
     kept = [value for value in model.graph.input if value.name in inputs]
     del model.graph.input[:]
     model.graph.input.extend(kept)
@@ -97,25 +101,12 @@ def _rename(model: Any, initializer: Any, name: str) -> None:
     initializer.name = name
 
 
-def _outside(value: Any) -> Any:
-    """A graph input that stands for a weight -> an initialiser whose data is kept elsewhere."""
-    from onnx import TensorProto
-
-    kind = value.type.tensor_type
-    tensor = TensorProto(name=value.name, data_type=kind.elem_type)
-    tensor.dims.extend(dimension.dim_value for dimension in kind.shape.dim)
-    tensor.data_location = TensorProto.EXTERNAL
-    size = np.dtype(np.float32).itemsize if kind.elem_type == TensorProto.FLOAT else 8
-    length = size * int(np.prod(list(tensor.dims), dtype=np.int64))
-    for key, entry in (("location", "weights"), ("offset", "0"), ("length", str(length))):
-        tensor.external_data.add(key=key, value=entry)
-    return tensor
-
-
 def export(folder: Path) -> dict[str, int]:
-    """Write the graph of every stage beside the weights; returns their sizes in bytes."""
+    """Write the graphs of every stage beside the weights; returns their sizes in bytes."""
     network = weights.fold_batch_norm(Network.load(folder)).eval()
+    tensors = tensors_of(network)
     entries: dict[str, dict[str, Any]] = {}
+    whole: dict[str, dict[str, Any]] = {}
     given = samples(network)
     for name, stage in stages(network).items():
         try:
@@ -123,15 +114,19 @@ def export(folder: Path) -> dict[str, int]:
         except RuntimeError as error:  # an operation without a counterpart: PyTorch runs the stage
             sys.stderr.write(f"{name}: stays in PyTorch: {str(error).splitlines()[-1]}\n")
             continue
-        path = folder / f"{name}.graph.onnx"
-        path.write_bytes(content)
-        entries[name] = {
-            "file": path.name, "bytes": len(content),
-            "sha256": hashlib.sha256(content).hexdigest(), "weights": shapes,
-            "parts": parts_of(network),
-        }  # fmt: skip
-    weights.annotate(folder, graphs=entries)
-    return {name: entry["bytes"] for name, entry in entries.items()}
+        common = {"weights": shapes, "parts": parts_of(network)}
+        entries[name] = _write(folder / f"{name}.graph.onnx", content) | common
+        if name in integers.STAGES:
+            content, plan = integers.rewrite(content, name, tensors)
+            whole[name] = _write(folder / f"{name}.int8.onnx", content) | common | {"plan": plan}
+    weights.annotate(folder, graphs=entries, graphs_int8=whole)
+    return {entry["file"]: entry["bytes"] for of in (entries, whole) for entry in of.values()}
+
+
+def _write(path: Path, content: bytes) -> dict[str, Any]:
+    path.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    return {"file": path.name, "bytes": len(content), "sha256": digest}
 
 
 def main() -> int:
@@ -143,7 +138,7 @@ def main() -> int:
         sys.stderr.write(f"error: {error}\n")
         return 1
     for name, size in sizes.items():
-        sys.stdout.write(f"{name:8} {size:8} bytes\n")
+        sys.stdout.write(f"{name:20} {size:8} bytes\n")
     return 0
 
 

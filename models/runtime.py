@@ -1,4 +1,4 @@
-"""Two ways to run the same network: ONNX Runtime on a CPU, eager PyTorch on a GPU.
+"""How a network is run: by ONNX Runtime on a CPU, in whole numbers or not; by PyTorch on a GPU.
 
 A stage is a function of arrays that the analyser calls once per step. Its graph is stored without
 weights (see `models.export`); the weights come from the safetensors, so they are stored once. A
@@ -17,7 +17,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from models import weights
+from models import integers, weights
 from models.errors import WeightsError
 from models.network import Network
 
@@ -98,14 +98,13 @@ def in_torch(stage: nn.Module, device: torch.device) -> Run:
     return run
 
 
-def in_onnx(graph: bytes, named: dict[str, Tensor], source: str) -> Run:
+def in_onnx(graph: bytes, named: dict[str, np.ndarray], source: str) -> Run:
     """Run a graph with the weights that it names put in."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is raised
     values = {
-        name: onnxruntime.OrtValue.ortvalue_from_numpy(value.contiguous().numpy())
-        for name, value in named.items()
+        name: onnxruntime.OrtValue.ortvalue_from_numpy(value) for name, value in named.items()
     }
     options.add_external_initializers(list(values), list(values.values()))
     try:
@@ -125,12 +124,25 @@ def in_onnx(graph: bytes, named: dict[str, Tensor], source: str) -> Run:
 
 
 def runs(
-    network: Network, folder: Path, device: torch.device, graphs: Collection[str]
+    network: Network,
+    folder: Path,
+    device: torch.device,
+    graphs: Collection[str],
+    *,
+    whole_numbers: bool = False,
 ) -> dict[str, Run]:
-    """How to run each stage: by its graph, if it is one of `graphs` and has one, or in PyTorch."""
-    listed = weights.read_manifest(folder).get("graphs", {})
-    found: dict[str, Any] = {name: entry for name, entry in listed.items() if name in graphs}
-    tensors = dict(network.named_parameters()) | dict(network.named_buffers())
+    """How to run each stage: by its graph, if it is one of `graphs` and has one, or in PyTorch.
+
+    whole_numbers: by the graph in whole numbers where there is one.
+    """
+    manifest = weights.read_manifest(folder)
+    tensors = tensors_of(network)
+    found = {n: entry for n, entry in manifest.get("graphs", {}).items() if n in graphs}
+    if whole_numbers:
+        found |= {
+            name: entry for name, entry in manifest.get("graphs_int8", {}).items()
+            if name in found and integers.known(entry["plan"], tensors)
+        }  # fmt: skip
     made = {}
     for name, stage in stages(network).items():
         if name not in found:
@@ -150,9 +162,26 @@ def runs(
             )
             made[name] = in_torch(stage, device)
             continue
-        named = {key: tensors[key].detach() for key in entry["weights"]}
-        made[name] = in_onnx(graph, named, source)
+        made[name] = _in_graph(graph, entry, tensors, source)
     return made
+
+
+def _in_graph(graph: bytes, entry: dict[str, Any], tensors: dict[str, Tensor], source: str) -> Run:
+    named = {key: tensors[key].contiguous().numpy() for key in entry["weights"]}
+    plan = entry.get("plan")
+    if plan is None:
+        return in_onnx(graph, named, source)
+    taken = {*plan["matrices"], *(name for pair in plan["convolutions"] for name in pair)}
+    kept = {key: value for key, value in named.items() if key not in taken}
+    made = integers.arrays(plan, tensors)
+    whole = {name: made[name] for name in plan["arrays"]}
+    return in_onnx(graph, kept | whole, source)
+
+
+def tensors_of(network: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, without gradients."""
+    named = (*network.named_parameters(), *network.named_buffers())
+    return {name: value.detach() for name, value in named}
 
 
 def _shape(tensors: dict[str, Tensor], name: str) -> list[int] | None:

@@ -63,8 +63,10 @@ class FaceEncoder(nn.Module):
     """(B, 48, 48) grey crops -> tokens (B, D) and, by `logits`, seven emotions.
 
     temperature: divides the logits of the head; fitted on validation faces after training.
+    ranges: float (9, 3), see `observe`; zero before it.
     """
 
+    ranges: Tensor
     to_emotion: Tensor
     temperature: Tensor
 
@@ -80,11 +82,40 @@ class FaceEncoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(TOKEN_D, len(FERPLUS))
         self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("ranges", torch.zeros(len(self._layers()), 3))
         self.register_buffer("to_emotion", torch.from_numpy(ferplus_matrix()), persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 48, 48) -> (B, D)."""
         return self.body(standardise(pixels))
+
+    def _layers(self) -> list[nn.Sequential]:
+        """The convolutions, each with what follows it up to its ReLU, in order."""
+        return [
+            layer for layer in self.body.modules()
+            if isinstance(layer, nn.Sequential) and isinstance(layer[0], nn.Conv2d)
+        ]  # fmt: skip
+
+    @torch.inference_mode()
+    def observe(self, pixels: Tensor) -> None:
+        """Widen the ranges to the lowest and highest input and the highest output of each layer.
+
+        pixels: crops (B, 48, 48) that it was trained on; `models.integers` scales by the ranges.
+        """
+        found: list[Tensor] = []
+
+        def note(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+            found.append(torch.stack([inputs[0].min(), inputs[0].max(), output.max()]))
+
+        hooks = [layer.register_forward_hook(note) for layer in self._layers()]
+        try:
+            self.eval()(pixels)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        low, high = torch.stack(found).split([1, 2], 1)
+        self.ranges[:, :1].clamp_max_(low)
+        self.ranges[:, 1:].clamp_min_(high)
 
     def ferplus_logits(self, tokens: Tensor) -> Tensor:
         """(B, D) -> (B, 8) over the FER+ classes."""

@@ -68,9 +68,13 @@ class Block(nn.Module):
     def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
         """(B, T, W), added mask (B, 1, 1, T) -> (B, T, W)."""
         parts = (self.query(x), self.key(x), self.value(x))
-        q, k, v = (part.unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in parts)
+        q, k, v = (
+            part.reshape(part.shape[0], part.shape[1], HEADS, WIDTH // HEADS).transpose(1, 2)
+            for part in parts
+        )
         scores = q @ k.transpose(-1, -2) * (WIDTH // HEADS) ** -0.5 + hidden
-        seen = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+        seen = (scores.softmax(-1) @ v).transpose(1, 2)
+        seen = seen.reshape(seen.shape[0], seen.shape[1], WIDTH)
         x = self.norm_attention(x + self.dropout(self.out(seen)))
         return self.norm(x + self.dropout(self.narrow(F.gelu(self.widen(x)))))
 

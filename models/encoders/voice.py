@@ -68,14 +68,19 @@ class Trunk(nn.Module):
         return steps + self.down(F.gelu(self.up(self.norm_feed(steps))))
 
     def _convolve(self, frames: Tensor) -> Tensor:
-        first = self.mel.weight.view(WIDTH, MELS, 3)
-        second = self.merge.weight.view(WIDTH, WIDTH, 3)
-        line = F.gelu(F.conv1d(frames.transpose(1, 2), first, self.mel.bias, padding=1))
-        return F.gelu(F.conv1d(line, second, self.merge.bias, 2, 1)).transpose(1, 2)
+        line = F.gelu(self.mel(_neighbours(frames)))
+        return F.gelu(self.merge(_neighbours(line, 2)))
 
     @staticmethod
     def _heads(x: Tensor) -> Tensor:
         return x.unflatten(2, (HEADS, WIDTH // HEADS)).transpose(1, 2)
+
+
+def _neighbours(x: Tensor, stride: int = 1) -> Tensor:
+    """(B, T, C) -> (B, T / stride, 3 C): what a convolution of three steps sees, zeros outside."""
+    line = F.pad(x, (0, 0, 1, 1))
+    last = x.shape[1]
+    return torch.stack([line[:, i : i + last : stride] for i in range(3)], -1).flatten(2)
 
 
 def loudness(frames: Tensor, steps: int) -> Tensor:

@@ -213,6 +213,8 @@ class ClipsTask:
 
     def finish(self, model: nn.Module) -> dict[str, Any]:
         """Figures of the test clips, or of validation where the table has no test part."""
+        if isinstance(model, FaceEncoder):
+            model.observe(torch.from_numpy(np.concatenate(self._loaded["train"])))
         split = "test" if self._clips["test"] else "valid"
         figures = {f"own_{split}": self._measure(model, split)}
         if self._recipe.start is not None:

@@ -31,6 +31,7 @@ from models.train.task import Batch, Task
 from models.types import FACE_PX
 
 EVALUATION_BATCH = 256
+OBSERVED = 2048  # training faces that the ranges of the convolutions are noted on
 
 
 def uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -159,12 +160,13 @@ class FacesTask:
         return {key: figures[key] for key in ("accuracy", "accuracy_clear", "uar")}
 
     def finish(self, model: nn.Module) -> dict[str, Any]:
-        """Fit the temperature on valid; figures on the test part and on valid."""
+        """Fit the temperature on valid, note the ranges; figures on the test part and on valid."""
         assert isinstance(model, FaceEncoder)
         valid = self._parts["valid"]
         with torch.inference_mode():
             logits = model.ferplus_logits(tokens_of(model, valid.pixels)) * model.temperature
         model.temperature.fill_(fit_temperature(logits, torch.from_numpy(valid.labels)))
+        model.observe(torch.from_numpy(self._train.pixels[:OBSERVED]))
         parameters = sum(p.numel() for p in model.parameters())
         figures: dict[str, Any] = {"parameters": parameters, "train_n": len(self._train)}
         for part in ("valid", "test"):

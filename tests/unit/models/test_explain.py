@@ -26,6 +26,14 @@ SENTENCE = "I really don't like this terrible, AWFUL film!"
 
 
 @pytest.fixture(scope="module")
+def analyser() -> Analyser:
+    """In floats, as `attune explain` takes it: gradients pass through nothing else."""
+    analyser = Analyser.load(device="cpu", runtime="onnx")
+    analyser.limit = np.inf
+    return analyser
+
+
+@pytest.fixture(scope="module")
 def network() -> Network:
     return Network.load(weights.SHIPPED)
 

@@ -1,4 +1,4 @@
-"""The streaming laws over all parts: context and sounds too, in ONNX Runtime and in PyTorch."""
+"""The streaming laws over all parts: context and sounds too, in every way to run the network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from model_scenes import hop, no_faces, says, vowel, windows
 
 from models import weights
-from models.analyser import Analyser
+from models.analyser import Analyser, Runtime
 from models.encoders.sounds import SoundEncoder
 from models.errors import WeightsError
 from models.export import export
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=["onnx", "torch"])
+@pytest.fixture(scope="module", params=["int8", "onnx", "torch"])
 def whole(request: pytest.FixtureRequest, folder: Path) -> Analyser:
     analyser = Analyser.load(folder, device="cpu", runtime=request.param)
     analyser.limit = np.inf
@@ -176,14 +176,17 @@ def test_too_wide_an_interval_is_not_enough_evidence(
         assert set(scores.unimodal) == set(before.unimodal)
 
 
-def test_a_stale_graph_is_said_and_not_used(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("listed", "runtime"), [("graphs", "onnx"), ("graphs_int8", "int8")])
+def test_a_stale_graph_is_said_and_not_used(
+    folder: Path, tmp_path: Path, listed: str, runtime: Runtime
+) -> None:
     path = Path(shutil.copytree(folder, tmp_path / "weights"))
     manifest = json.loads((path / weights.MANIFEST).read_text())
-    shapes = manifest["graphs"]["voice"]["weights"]
+    shapes = manifest[listed]["voice"]["weights"]
     shapes[next(iter(shapes))] = [1, 2, 3]
     (path / weights.MANIFEST).write_text(json.dumps(manifest))
     with pytest.warns(UserWarning, match=r"another layout .* python -m models\.export"):
-        analyser = Analyser.load(path, device="cpu")
+        analyser = Analyser.load(path, device="cpu", runtime=runtime)
     assert np.isfinite(run(analyser, "s", talk(1))[0].unimodal["audio"].sentiment)
 
 
