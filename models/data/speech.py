@@ -68,7 +68,8 @@ def decode(path: Path) -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-def _analyse(samples: np.ndarray, vad: SileroVad) -> tuple[np.ndarray, np.ndarray]:
+def analyse(samples: np.ndarray, vad: SileroVad) -> tuple[np.ndarray, np.ndarray]:
+    """float32 (N,) at 16 kHz -> frames (T, 64) in nats and the probability of speech (T,)."""
     line = np.concatenate([np.zeros(features.FRAME_N - features.STEP_N, np.float32), samples])
     mel = features.log_mel(features.sanitise(line))
     _, speech = vad.step(VadState.initial(), samples)
@@ -90,7 +91,7 @@ def _build(data: Path, rows: list[dict[str, str]], cache: Path) -> None:
     with progress_bar() as bar:
         task = bar.add_task("decode speech", total=len(rows), note="")
         for row in rows:
-            mel, speech = _analyse(decode(data / row["path"]), vad)
+            mel, speech = analyse(decode(data / row["path"]), vad)
             mels.append(mel.astype(np.float16))
             speeches.append(speech.astype(np.float16))
             bar.advance(task)

@@ -12,6 +12,7 @@ import torch
 from models import weights
 from models.encoders.faces import FaceEncoder
 from models.labels import FERPLUS
+from models.predictors import plain
 from models.predictors.linear import FOLDER, Linear, hog
 from models.types import FACE_PX
 
@@ -69,4 +70,7 @@ MODELS: dict[str, Callable[[], FacePredictor]] = {
 
 def load(name: str) -> FacePredictor:
     """A model by name, or the weights in a folder."""
-    return MODELS[name]() if name in MODELS else Neural(Path(name))
+    if name in MODELS:
+        return MODELS[name]()
+    folder = Path(name)
+    return plain.PlainFaces(folder) if plain.holds(folder) else Neural(folder)

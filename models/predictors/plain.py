@@ -1,8 +1,12 @@
-"""The plain network's branches behind the interface of the encoders they are compared with."""
+"""The plain network's branches behind the interface of the encoders they are compared with.
+
+It is not shipped: `attune train configs/recipes/plain.yaml` makes it, `--model RUN` names it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,15 +17,20 @@ from models.encoders.plain import PlainNet, frames_of, word_ids
 from models.labels import FERPLUS, FERPLUS_TO_EMOTION, VALENCE_VECTOR
 from models.types import EMOTIONS
 
-FOLDER = weights.SHIPPED / "baselines"
+PART = "plain"
 SPEECH = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 _OF_SPEECH = ("neutral", None, "happiness", "sadness", "anger", "fear", "disgust", "surprise")
 _OF_FACES = [None if name == "contempt" else FERPLUS_TO_EMOTION[name] for name in FERPLUS]
 
 
-def network() -> PlainNet:
-    """The shipped plain network."""
-    return weights.load(PlainNet(), FOLDER, "plain")
+def holds(folder: Path) -> bool:
+    """Whether a folder holds a plain network."""
+    return (folder / weights.MANIFEST).exists() and PART in weights.read_manifest(folder)["parts"]
+
+
+def network(folder: Path) -> PlainNet:
+    """The plain network of a folder."""
+    return weights.load(PlainNet(), folder, PART)
 
 
 def _spread(logits: Tensor, names: Sequence[str | None]) -> np.ndarray:
@@ -34,8 +43,8 @@ def _spread(logits: Tensor, names: Sequence[str | None]) -> np.ndarray:
 class PlainFaces:
     """uint8 (B, 48, 48) -> (B, 8) over FERPLUS; contempt gets nothing."""
 
-    def __init__(self) -> None:
-        self._model = network()
+    def __init__(self, folder: Path) -> None:
+        self._model = network(folder)
 
     @torch.inference_mode()
     def predict(self, pixels: np.ndarray) -> np.ndarray:
@@ -47,8 +56,8 @@ class PlainFaces:
 class PlainSpeech:
     """Clips -> (B, 8) over SPEECH; calm gets nothing."""
 
-    def __init__(self) -> None:
-        self._model = network()
+    def __init__(self, folder: Path) -> None:
+        self._model = network(folder)
 
     @torch.inference_mode()
     def predict(self, clips: list[np.ndarray]) -> np.ndarray:
@@ -60,8 +69,8 @@ class PlainSpeech:
 class PlainText:
     """Texts -> emotions (B, 7) and their expected valence (B,)."""
 
-    def __init__(self) -> None:
-        self._model = network()
+    def __init__(self, folder: Path) -> None:
+        self._model = network(folder)
 
     @torch.inference_mode()
     def predict(

@@ -10,11 +10,15 @@ import numpy as np
 import torch
 
 from models import features, weights
+from models.data.speech import analyse
 from models.encoders.voice import SPEECH as CLASSES
 from models.encoders.voice import VoiceEncoder
 from models.labels import SPEECH_TO_EMOTION
+from models.predictors import plain
+from models.predictors.linear import FOLDER, MFCC_N, Linear
 from models.train.voice_hops import SPEECH as HEARD
 from models.train.voice_hops import hops_of
+from models.train.voice_svm import MODEL, cepstra
 from models.vad import SileroVad, VadState
 
 AT_ONCE = 64  # hops
@@ -59,9 +63,31 @@ class Neural:
         return probabilities[_COLUMNS]
 
 
-MODELS: dict[str, Callable[[], SpeechPredictor]] = {"shipped": lambda: Neural(weights.SHIPPED)}
+class MfccSvm:
+    """The linear support vector machine on cepstra of a clip's speech."""
+
+    def __init__(self, folder: Path) -> None:
+        self._model = weights.load(Linear(4 * MFCC_N, len(CLASSES)), folder, MODEL)
+        self._vad = SileroVad()
+
+    @torch.inference_mode()
+    def predict(self, clips: list[np.ndarray]) -> np.ndarray:
+        """B clips -> (B, 8)."""
+        rows = [analyse(features.sanitise(clip), self._vad) for clip in clips]
+        table = np.stack([cepstra(mel, speech) for mel, speech in rows])
+        probabilities: np.ndarray = self._model(torch.from_numpy(table)).softmax(-1).numpy()
+        return probabilities[:, _COLUMNS]
+
+
+MODELS: dict[str, Callable[[], SpeechPredictor]] = {
+    "shipped": lambda: Neural(weights.SHIPPED),
+    "mfcc-svm": lambda: MfccSvm(FOLDER),
+}
 
 
 def load(name: str) -> SpeechPredictor:
     """A model by name, or the weights in a folder."""
-    return MODELS[name]() if name in MODELS else Neural(Path(name))
+    if name in MODELS:
+        return MODELS[name]()
+    folder = Path(name)
+    return plain.PlainSpeech(folder) if plain.holds(folder) else Neural(folder)

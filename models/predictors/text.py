@@ -16,6 +16,7 @@ from torch import Tensor
 from models import weights
 from models.encoders.bags import BagModel, bag_rows
 from models.encoders.text import CONTEXT, TextEncoder, collate
+from models.predictors import plain
 from models.types import EMOTIONS
 
 BASELINES = weights.SHIPPED / "baselines"
@@ -134,4 +135,7 @@ MODELS: dict[str, Callable[[], TextPredictor]] = {
 
 def load(name: str) -> TextPredictor:
     """A model by name, or the weights in a folder."""
-    return MODELS[name]() if name in MODELS else Neural.load(Path(name))
+    if name in MODELS:
+        return MODELS[name]()
+    folder = Path(name)
+    return plain.PlainText(folder) if plain.holds(folder) else Neural.load(folder)

@@ -24,12 +24,13 @@ from models.data.speech import Clip, load_speech
 from models.encoders.voice import SPEECH as CLASSES
 from models.encoders.voice import STATISTICS_D, VoiceEncoder
 from models.errors import RecipeError
-from models.metrics import uar
 from models.train.progress import progress_bar
 from models.train.recipe import Recipe
-from models.train.task import Batch
+from models.train.task import Batch, Task
 from models.train.transfer import start_folder
+from models.train.voice_figures import FOUR, balance, closed_sets, figures
 from models.train.voice_hops import HOP_T, KINDS, disturb, hops_of
+from models.train.voice_svm import MODEL, svm_task
 
 HOPS = 8  # a training window is 2 to 8 hops long
 
@@ -68,26 +69,6 @@ def statistics_of(
     for i, (row, present) in enumerate(zip(rows, masks, strict=True)):
         values[i, : len(row)], mask[i, : len(row)] = row, present
     return Statistics(values, mask, np.array([CLASSES.index(clip.emotion) for clip in clips]))
-
-
-def balance(clips: list[Clip]) -> np.ndarray:
-    """Sampling weights: a corpus by the root of its size, its emotions alike."""
-    names = np.array([clip.corpus for clip in clips])
-    cells = np.array([f"{clip.corpus}/{clip.emotion}" for clip in clips])
-    share = np.ones(len(clips))
-    for corpus in set(names):
-        mine = names == corpus
-        for cell in set(cells[mine]):
-            share[cells == cell] = mine.sum() ** 0.5 / len(set(cells[mine])) / (cells == cell).sum()
-    return share / share.sum()
-
-
-def closed_sets(clips: list[Clip]) -> np.ndarray:
-    """bool (B, 8): the classes that a clip's corpus has at all."""
-    known: dict[str, set[str]] = {}
-    for clip in clips:
-        known.setdefault(clip.corpus, set()).add(clip.emotion)
-    return np.array([[name in known[clip.corpus] for name in CLASSES] for clip in clips])
 
 
 def closed_set_loss(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:
@@ -194,28 +175,10 @@ class VoiceTask:
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """UAR per corpus over the corpus's own classes, and their mean."""
-        rows = self._figures(model, self._clips["valid"], self._of("valid", (), 0))
+        valid = self._of("valid", (), 0)
+        rows = figures(self._clips["valid"], whole_clip_logits(model, valid))
         found = {f"uar_{name}": row["uar"] for name, row in rows.items() if "/" not in name}
         return {**found, "uar": float(np.mean(list(found.values())))}
-
-    def _figures(self, model: nn.Module, clips: list[Clip], of: Statistics) -> dict[str, Any]:
-        known = torch.from_numpy(closed_sets(clips))
-        guess = whole_clip_logits(model, of).masked_fill(~known, -30).argmax(1).numpy()
-        corpora = np.array([clip.corpus for clip in clips])
-        sexes = np.array([clip.sex for clip in clips])
-        groups = {corpus: corpora == corpus for corpus in sorted(set(corpora))}
-        for corpus in sorted(set(corpora)):
-            for sex in sorted(set(sexes[corpora == corpus]) - {""}):
-                groups[f"{corpus}/{sex}"] = (sexes == sex) & (corpora == corpus)
-        return {
-            name: {
-                "n": int(at.sum()),
-                "accuracy": float((guess[at] == of.labels[at]).mean()),
-                "uar": float(uar(guess[at], of.labels[at])),
-            }
-            for name, at in groups.items()
-            if at.any()
-        }  # fmt: skip
 
     @torch.inference_mode()
     def finish(self, model: nn.Module) -> dict[str, Any]:
@@ -230,25 +193,27 @@ class VoiceTask:
         model.head.weight.div_(best)
         model.head.bias.div_(best)
         parts = [part for part in ("valid", "test") if self._clips[part]]
-        figures = {
-            part: self._figures(model, self._clips[part], self._of(part, (), 0)) for part in parts
+        found = {
+            part: figures(self._clips[part], whole_clip_logits(model, self._of(part, (), 0)))
+            for part in parts
         }
         if self._away:
-            figures["unseen_corpus"] = self._unseen(model)
-        return {**figures, "temperature": float(best)}
+            found["unseen_corpus"] = self._unseen(model)
+        return {**found, "temperature": float(best)}
 
     def _unseen(self, model: nn.Module) -> dict[str, Any]:
         """The corpus left out of training, its neutral, happy, sad and angry clips."""
-        four = ("neutral", "happy", "sad", "angry")
-        clips = [clip for clip in self._away if clip.emotion in four]
+        clips = [clip for clip in self._away if clip.emotion in FOUR]
         assert isinstance(model, VoiceEncoder)
-        return self._figures(model, clips, statistics_of(model, clips))
+        return figures(clips, whole_clip_logits(model, statistics_of(model, clips)))
 
 
-def build(recipe: Recipe, data: Path, cache: Path) -> VoiceTask:
-    """The task; the only model is the pretrained trunk with a head."""
+def build(recipe: Recipe, data: Path, cache: Path) -> Task:
+    """The task: the pretrained trunk with a head, or the classical baseline."""
+    if recipe.model == MODEL:
+        return svm_task(recipe, data, cache)
     if recipe.model != "trunk":
-        raise RecipeError(f"model: expected trunk, got {recipe.model!r}")
+        raise RecipeError(f"model: expected trunk or {MODEL}, got {recipe.model!r}")
     return VoiceTask(recipe, data, cache)
 
 
