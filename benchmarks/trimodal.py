@@ -2,8 +2,9 @@
 
 No corpus at hand has face, voice and words of one person with a label, so combinations are made of
 held-out samples (models/train/bundles.py): of equal labels, and of deliberately unequal labels with
-degraded samples among them. Fitted on one half of the samples, as the pool is, and reported on the
-other; several seeds. One row adds the contrastive loss over pairs of equal label. Run:
+degraded samples among them. Fitted on the third of the samples that the pool is fitted on, reported
+on the third that nothing was fitted on (models/train/pool.py); several seeds. One row adds the
+contrastive loss over pairs of equal label. Run:
 python -m benchmarks.trimodal --data ../shared/data
 """
 
@@ -26,20 +27,10 @@ from models.fusions import FUSIONS, StepFusion, make
 from models.network import Network
 from models.pooling import masked_mean
 from models.threads import limit_threads
-from models.train.bundles import (
-    Bundle,
-    Combination,
-    Recipe,
-    combine,
-    face_bundle,
-    halves,
-    text_bundle,
-    voice_bundle,
-)
+from models.train.bundles import CLEAN, Bundle, Combination, Mix, bundles_of, combine, part_of
 from models.types import EMOTIONS, MODALITIES
 
-CLEAN = Recipe(contradiction=0.0, degraded=0.0)
-HARD = Recipe()
+HARD = Mix()
 STEPS, BATCH, RATE = 700, 128, 2e-3
 REPORTED = 3000
 NAMES = ["+".join(m for m, here in zip(MODALITIES, s, strict=True) if here) for s in SUBSETS]
@@ -111,10 +102,10 @@ def _loss(
 def report(said_by: Any, bundles: list[Bundle]) -> dict[str, dict[str, float]]:
     """Accuracy, macro F1 and sentiment error per subset; the same people for everyone."""
     figures = {}
-    for kind, recipe in (("matched", CLEAN), ("mismatched and noisy", HARD)):
+    for kind, mix in (("matched", CLEAN), ("mismatched and noisy", HARD)):
         for code in range(1, 2**M):
             present = np.repeat(SUBSETS[code : code + 1].numpy(), REPORTED, 0)
-            c = combine(bundles, present, np.random.default_rng(9), recipe)
+            c = combine(bundles, present, np.random.default_rng(9), mix)
             scores, sentiment = said_by(c)
             labels = c.emotions.argmax(1).numpy()
             figures[f"{kind}: {NAMES[code]}"] = {
@@ -155,13 +146,8 @@ def main() -> None:
     given = parser.parse_args()
     limit_threads(1)
     network = Network.load(given.weights)
-    bundles = [
-        face_bundle(network, given.data, None),
-        voice_bundle(network, given.data, given.cache, None),
-        text_bundle(network, given.data, None),
-    ]
-    pairs = [halves(bundle, seed) for seed, bundle in enumerate(bundles)]
-    fit, rest = [a for a, _ in pairs], [b for _, b in pairs]
+    bundles = bundles_of(network, given.weights, given.data, "valid", given.cache)
+    fit, rest = ([part_of(bundle, part, 3) for bundle in bundles] for part in (0, 2))
 
     def pool(c: Combination) -> tuple[np.ndarray, np.ndarray]:
         fused = network.fusion(network.opinions(c.tokens, c.masks))
