@@ -1,8 +1,8 @@
 """A device that is opened again when it goes.
 
 Invariant: a loss is news once, and so is its end, which is the first thing that the device
-delivers again, not its opening; the pauses between attempts grow as `backoff` says, also for a
-device that comes and goes.
+delivers again, not its opening; the pauses between attempts grow as `backoff` says, for a device
+that comes and goes, and for one that stays away for long.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from streaming.clock import NS_PER_MS, NS_PER_S, Clock
 from streaming.errors import PortLostError, SourceError
 from streaming.sources.backoff import next_delay_s
 
-LOST_NS = 1500 * NS_PER_MS  # without a sign of life
+LOST_NS = 1200 * NS_PER_MS  # without a sign of life
+FIRST_NS = 3 * NS_PER_S  # without a first sign of life: devices take a while to begin
 WAIT_NS = 500 * NS_PER_MS  # at most at a time, so that the source can end meanwhile
+SOON = 40  # attempts at a device that is not there, before the pauses grow: ten seconds and more
 STEADY_NS = 5 * NS_PER_S  # of life, after which the pauses are short again
 
 
@@ -40,7 +42,7 @@ class KeptPort(Generic[P]):
 
     def __init__(self, open_port: Callable[[], P], clock: Clock) -> None:
         self._open, self._clock = open_port, clock
-        self._lost, self._failures, self._retry_ns = False, 0, 0
+        self._lost, self._losses, self._refusals, self._retry_ns = False, 0, 0, 0
         self._heard_ns = self._begun_ns = 0
         self.port: P | None = open_port()
 
@@ -54,20 +56,24 @@ class KeptPort(Generic[P]):
         """Note a sign of life; True when it ends a loss."""
         self._heard_ns = self._clock.now_ns()
         if self._heard_ns - self._begun_ns >= STEADY_NS:
-            self._failures = 0
+            self._losses = 0
         was_lost, self._lost = self._lost, False
         return was_lost
 
     def require_life(self) -> None:
         """`PortLostError` when there was no sign of life for too long."""
-        if self._clock.now_ns() - self._heard_ns >= LOST_NS:
-            raise PortLostError(f"it has given nothing for {LOST_NS / NS_PER_S:.1f} s")
+        most_ns = FIRST_NS if self._heard_ns == self._begun_ns else LOST_NS
+        if self._clock.now_ns() - self._heard_ns >= most_ns:
+            raise PortLostError(f"it has given nothing for {most_ns / NS_PER_S:.1f} s")
 
     def lose(self) -> bool:
         """Close what is gone, to be opened later; True when the loss is news."""
+        was_open = self.port is not None
         self.close()
-        self._failures += 1
-        wait_ns = round(next_delay_s(self._failures) * NS_PER_S)
+        self._losses += was_open
+        self._refusals = 0 if was_open else self._refusals + 1
+        failures = max(self._losses, self._refusals - SOON, 1)
+        wait_ns = round(next_delay_s(failures) * NS_PER_S)
         self._retry_ns = self._clock.now_ns() + wait_ns
         news, self._lost = not self._lost, True
         return news

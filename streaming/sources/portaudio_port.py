@@ -20,6 +20,7 @@ from streaming.sources.sound_port import SoundBlock
 BLOCK_S = 0.02
 BYTES_PER_MB = 1_000_000
 MAX_CHANNELS = 2
+CLOSE_S = 0.3
 
 _lock = threading.Lock()
 _open_ports: set[int] = set()
@@ -33,7 +34,7 @@ class PortAudioPort:
         self._blocks: queue.Queue[SoundBlock] = queue.Queue()
         self._frames = self._lost = 0
         self._overflow = False
-        self._ended = threading.Event()
+        self._ended, self._closed = threading.Event(), threading.Event()
         self._device = str(settings.device)
         with quiet(), _lock:
             sounddevice = portaudio()
@@ -83,11 +84,22 @@ class PortAudioPort:
             return None
 
     def close(self) -> None:
-        """Give the device back."""
-        with quiet(), _lock:
-            if id(self) in _open_ports:
+        """Give the device back. The driver of one that is gone may take long: it is not waited for,
+        and PortAudio does not begin anew meanwhile."""
+        with quiet():
+            closing = threading.Thread(target=self._let_go, daemon=True, name="microphone-close")
+            closing.start()
+            closing.join(CLOSE_S)
+
+    def _let_go(self) -> None:
+        if not self._closed.is_set():
+            self._closed.set()
+            # Closing a stream that runs cancels its thread, in the middle of taking Python's lock
+            # if need be, which nobody has then ever again; a stopped one has ended by itself.
+            self._stream.stop(ignore_errors=True)
+            self._stream.close(ignore_errors=True)
+            with _lock:
                 _open_ports.discard(id(self))
-                self._stream.close(ignore_errors=True)
 
     def _take(self, data: np.ndarray, frames: int, time: Any, status: Any) -> None:
         """PortAudio's thread."""
