@@ -74,6 +74,10 @@ class AlignStage:
                     stream = self._begin(opened, self._oldest_ns(batch))
                 if stream is None:
                     return []
+                if opened is not None:  # a reader on another node knows its clock ever better
+                    stream.opened = msgspec.structs.replace(
+                        stream.opened, origin_ns=opened.origin_ns
+                    )
                 kept = _kept(stream, cargo)
                 stream.aligner.push(stream.meter.moved(kept) if stream.meter else kept)
                 if batch.progress_ns >= stream.behind_ns:

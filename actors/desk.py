@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Protocol
 
 from actors.messages import Assigned
-from actors.roster import Entry, Roster
+from actors.roster import Entry, Roster, reader_node
 from streaming.clock import NS_PER_S, Clock
 from streaming.control import (
     AddRequest,
@@ -130,14 +130,14 @@ class Desk:
             raise UsageError(f"stream {stream.name!r} is {state} already; remove it first")
         self._require_room(force=request.force)
         segment = 0 if before is None else before.segment + 1
-        reader = self._idlest()
+        reader = self._idlest(stream)
         entry = Entry(stream, reader.name, State.OPENING, segment, anew=before is not None)
         yield from self._open(entry, before, reader)
         self._begin(reader, stream.name, HealthKind.STREAM_ADDED)
 
     def _resume(self, name: str) -> Steps:
         before = self._known(name, State.PAUSED)
-        reader = self._idlest()
+        reader = self._idlest(before.settings)
         entry = Entry(before.settings, reader.name, State.OPENING, before.segment + 1)
         yield from self._open(entry, before, reader)
         self._begin(reader, name, HealthKind.RESUMED)
@@ -202,9 +202,14 @@ class Desk:
             )
         return entries[name]
 
-    def _idlest(self) -> Reader:
-        """The reader with the fewest streams."""
-        readers = self._readers()
+    def _idlest(self, stream: StreamSettings) -> Reader:
+        """The reader with the fewest streams, on the node that the stream names."""
+        readers = [r for r in self._readers() if reader_node(r.name) == stream.node]
+        if not readers and stream.node:
+            raise UsageError(
+                f"stream {stream.name!r}: no reader is at work on node {stream.node!r}; expected a "
+                "node that a stream of the configuration named, and that answers now"
+            )
         if not readers:
             raise UsageError("no reader is at work at this moment; ask again")
         return min(readers, key=lambda r: len(self._roster.unended(r.name)))

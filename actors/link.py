@@ -3,7 +3,8 @@
 Ray places and supervises the stages but carries nothing: a batch costs a tenth of the CPU of a
 Ray call this way. A full link makes the sender wait, so that pressure runs back to the sources.
 The sender keeps what it has sent lately, so that a receiver that takes another's place can be
-given it again. Only the thread that made a link may use it, except for `hold` and `resend`.
+given it again. One thread at a time may use a link, except for `hold` and `resend`. Between
+machines links go over tcp, and with keys.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from collections.abc import Callable
 import zmq
 
 from actors.messages import Cargo, decode, encode
+from streaming.keys import ClientKeys, ServerKeys, use_keys
+from streaming.sinks.zeromq import BoundSocket
 from streaming.undecodable import UNDECODABLE
 
 log = logging.getLogger(__name__)
@@ -26,6 +29,7 @@ POLL_MS = 100
 LINGER_MS = 2000
 KEPT_S = 30.0
 KEPT_BYTES = 32 * 2**20
+LARGEST = 32 * 2**20  # of one hand-over, in bytes
 
 
 class PushLink:
@@ -34,8 +38,8 @@ class PushLink:
     `keeps`: whether what was sent is kept to be sent again.
     """
 
-    def __init__(self, address: str, *, keeps: bool = True) -> None:
-        self._address = address
+    def __init__(self, address: str, keys: ClientKeys | None = None, *, keeps: bool = True) -> None:
+        self._address, self._keys = address, keys
         self._keeps = keeps
         self._kept: deque[tuple[float, bytes]] = deque()
         self._kept_bytes = 0
@@ -71,6 +75,8 @@ class PushLink:
             self._held.set()
         if self._again.is_set():
             self._again.clear()
+            if self._socket is not None:
+                self._socket.close(0)
             self._socket = self._connected()
             for _, data in list(self._kept):
                 self._sent(data, stop, lambda: None)
@@ -81,8 +87,10 @@ class PushLink:
         self._hold.set()
         return self._held.wait(timeout_s)
 
-    def resend(self) -> None:
-        """Have the link send all it has kept, and go on. Any thread."""
+    def resend(self, address: str = "") -> None:
+        """Have the link send all it has kept, to `address` if it is another now, and go on. Any
+        thread."""
+        self._address = address or self._address
         self._hold.clear()
         self._held.clear()
         self._again.set()
@@ -96,7 +104,7 @@ class PushLink:
         socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
         socket.setsockopt(zmq.SNDHWM, IN_FLIGHT)
         socket.setsockopt(zmq.LINGER, LINGER_MS)
-        socket.connect(self._address)
+        connect(socket, self._address, self._keys)
         return socket
 
     def _sent(self, data: bytes, stop: threading.Event, alive: Callable[[], None]) -> bool:
@@ -120,12 +128,12 @@ class PushLink:
 
 
 class PullLink:
-    """The receiving end, bound at `address`."""
+    """The receiving end, bound at `address`; `address` says afterwards what was bound."""
 
-    def __init__(self, address: str) -> None:
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
-        self._socket.setsockopt(zmq.RCVHWM, IN_FLIGHT)
-        self._socket.bind(address)
+    def __init__(self, address: str, keys: ServerKeys | None = None) -> None:
+        options = {zmq.RCVHWM: IN_FLIGHT, zmq.MAXMSGSIZE: LARGEST}
+        self._bound = BoundSocket(zmq.PULL, address, options, keys, use="take hand-overs on")
+        self._socket, self.address = self._bound.socket, self._bound.address
 
     def drain(self, timeout_ms: int, most: int = IN_FLIGHT) -> list[Cargo]:
         """What is there, at most `most`; waits up to `timeout_ms` for the first."""
@@ -144,4 +152,11 @@ class PullLink:
 
     def close(self) -> None:
         """Close at once."""
-        self._socket.close(0)
+        self._bound.close(0)
+
+
+def connect(socket: zmq.Socket[bytes], address: str, keys: ClientKeys | None) -> None:
+    """Connect a socket between parts of a run."""
+    use_keys(socket, keys)
+    socket.setsockopt(zmq.IPV6, int("[" in address))
+    socket.connect(address)

@@ -14,12 +14,16 @@ import msgspec
 import zmq
 
 from actors.accounts import Carried
+from actors.link import connect
 from actors.messages import Beginning
 from actors.records import RecordKeeper, Said
 from streaming.clock import NS_PER_MS, Clock
 from streaming.figures import GpuUse
+from streaming.keys import ClientKeys, ServerKeys
+from streaming.sinks.zeromq import BoundSocket
 
 EVERY_NS = 200 * NS_PER_MS
+LARGEST = 2**20
 
 
 class Sign(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,13 +62,14 @@ class Pulse:
         clock: Clock,
         elsewhere_s: Callable[[], float] = lambda: 0.0,
         keeper: RecordKeeper | None = None,
+        keys: ClientKeys | None = None,
     ) -> None:
         self._elsewhere_s, self._keeper = elsewhere_s, keeper
         self._name, self._turn, self._clock = name, turn, clock
         self._due_ns = self._waiting = 0
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
         self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.connect(address)
+        connect(self._socket, address, keys)
 
     def waits(self, count: int) -> None:
         """Note that `count` hand-overs wait here."""
@@ -112,11 +117,12 @@ class Pulse:
 
 
 class Pulses:
-    """The receiving end, bound at `address`."""
+    """The receiving end, bound at `address`; `address` says afterwards what was bound."""
 
-    def __init__(self, address: str) -> None:
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
-        self._socket.bind(address)
+    def __init__(self, address: str, keys: ServerKeys | None = None) -> None:
+        options = {zmq.MAXMSGSIZE: LARGEST}
+        self._bound = BoundSocket(zmq.PULL, address, options, keys, use="take signs of life on")
+        self._socket, self.address = self._bound.socket, self._bound.address
 
     def read(self) -> list[Sign]:
         """All signs that have come."""
@@ -127,4 +133,4 @@ class Pulses:
 
     def close(self) -> None:
         """Close at once."""
-        self._socket.close(0)
+        self._bound.close(0)

@@ -1,4 +1,4 @@
-"""Ray: which process runs what. Nothing else in Attune imports it.
+"""Ray: which process runs what, on one machine or several.
 
 Ray starts, places and kills the actors; what flows between them flows over links. One ingest
 actor hosts many streams: processes follow cores and devices, not streams. In real time a part
@@ -7,13 +7,11 @@ that is lost is started anew and goes on where it was; docs/supervision.md says 
 
 from __future__ import annotations
 
-import logging
 import os
-import shutil
-import tempfile
 import threading
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,12 +23,17 @@ from actors.admission import Load
 from actors.desk import Desk
 from actors.link import PushLink
 from actors.messages import Notice
-from actors.nodes import DRIVER, AlignNode, InferNode, IngestNode, PublishNode
-from actors.pulse import Pulses, Sign
-from actors.ray_part import LostError, Part, quiet_ray
+from actors.node import DRIVER
+from actors.nodes import IngestNode
+from actors.places import Places
+from actors.pulse import Sign
+from actors.ray_join import join
+from actors.ray_part import LostError, Part
+from actors.ray_plan import Plan, shares
 from actors.records import Said
 from actors.report import Report, cpu_seconds
-from actors.roster import Roster
+from actors.roster import Roster, is_free_reader
+from actors.wires import Switchboard
 from streaming.audit import AuditLog
 from streaming.clock import NS_PER_S, SystemClock
 from streaming.control import State
@@ -39,9 +42,8 @@ from streaming.errors import PipelineError, SourceError, UsageError
 from streaming.figures import Figures
 from streaming.health import Health, HealthKind
 from streaming.keys import read_server_keys
-from streaming.settings import AttuneSettings, ControlSettings, StreamSettings, TextSettings
+from streaming.settings import AttuneSettings, ControlSettings
 
-OBJECT_STORE_BYTES = 80 * 2**20  # the least Ray takes; no payload goes through it
 POLL_S = 0.05
 DRAIN_S = 20.0
 OnRecord = Callable[[str, Said], None]
@@ -49,7 +51,7 @@ FIGURES_NS = NS_PER_S  # how often metrics of the parts are served anew
 
 
 class RayPipeline:
-    """The pipeline as Ray actors on this machine. Use as a context manager.
+    """The pipeline as Ray actors. Use as a context manager.
 
     `on_record`: is given what Python's logging says in any of its processes, and in which.
     """
@@ -59,51 +61,50 @@ class RayPipeline:
         self._on_record = on_record
         self._figures_due: dict[str, int] = {}
         self._most_waiting: Counter[str] = Counter()
-        self._folder = Path(tempfile.mkdtemp(prefix="attune-"))
         self._clock = SystemClock()
-        self.view_address = self._address("view")
         self._parts: dict[str, Part] = {}
         self._local: IngestNode | None = None
         self._accounts: dict[str, Carried] = {}
         self._load = Load()
-        self._control: ControlPort | None = None
-        self._roster = Roster(self._shares())
-        self._desk = Desk(self._roster, self._readers, self._say, self._clock, self._full)
+        self._notices: PushLink | None = None
+        self._unsaid: deque[Notice] = deque()
 
     def __enter__(self) -> RayPipeline:
-        # Actors without a GPU keep their view of the machine's; Ray warns that this will change.
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        logging.getLogger("ray").setLevel(logging.ERROR)  # its notices are no news to a user
-        ray.init(
-            address="local",  # a cluster of its own, even where another one runs
-            include_dashboard=False,
-            log_to_driver=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            configure_logging=False,
-        )
-        quiet_ray()
-        self._pulses = Pulses(self._address("pulse"))
-        self._notices = PushLink(self._address("publish"), keeps=False)
-        self._control = open_control(self._settings.control, self._settings.output.audit)
+        with ExitStack() as stack:
+            stack.callback(ray.shutdown)
+            join(self._settings.pipeline.address)
+            self._places = Places()
+            self._shares = shares(self._settings, self._places.alive())
+            away = self._settings.pipeline.address and self._places.here.address
+            self._board = Switchboard(away)
+            stack.callback(self._board.close)
+            self._control = open_control(self._settings.control, self._settings.output.audit)
+            if self._control is not None:
+                stack.callback(self._control.close)
+            self._roster = Roster(self._shares)
+            self._desk = Desk(self._roster, self._readers, self._say, self._clock, self._full)
+            self._closing = stack.pop_all()
         return self
 
     def __exit__(self, *failure: object) -> None:
-        self._pulses.close()
-        self._notices.close()
-        if self._control is not None:
-            self._control.close()
-        ray.shutdown()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._notices is not None:
+            self._notices.close()
+        self._closing.close()
+
+    @property
+    def view_address(self) -> str:
+        """Where this process can follow what is published."""
+        return self._board.view_address
 
     def start(self) -> None:
         """Place the actors and wait until each can work. Raises the first one's complaint."""
-        self._parts = {part.name: part for part in self._plan()}
+        plan = Plan(self._settings, self._places, self._board, self._roster, self._accounts)
+        self._parts = plan.parts(self._shares)
         for part in self._parts.values():
-            part.place()
+            part.settle()
         here = self._roster.share(DRIVER)
         if here:
-            align, pulse = self._address("align"), self._address("pulse")
-            self._local = IngestNode(self._settings, here, align, DRIVER, 0, pulse)
+            self._local = IngestNode(self._settings, self._board.here, DRIVER, 0, here)
         complaints = [self._complaint(part) for part in self._parts.values()]
         complaints.append(self._local.ready() if self._local else None)
         for text, exit_code in filter(None, complaints):
@@ -114,9 +115,11 @@ class RayPipeline:
         started_ns = self._clock.now_ns()
         cpu_before = self._cpu_s()
         for part in self._parts.values():
-            part.begin(self._clock.now_ns())
+            self._begin(part)
+        self._call_publisher()
         if self._local is not None:
-            threading.Thread(target=self._local.run, daemon=True).start()
+            to = (self._parts["align"].address,)
+            threading.Thread(target=self._local.run, args=to, daemon=True).start()
         totals, failures = self._supervise(stop)
         cpu_after = self._cpu_s()
         return Report(
@@ -127,65 +130,16 @@ class RayPipeline:
             interrupted=stop.is_set(),
         )
 
-    def _plan(self) -> list[Part]:
-        """The parts, each before the one that hands over to it."""
-        settings, pulse = self._settings, self._address("pulse")
-        align, infer, publish = map(self._address, ("align", "infer", "publish"))
-        roster = self._roster
-        limits = (settings.pipeline.restarts, round(settings.pipeline.hang_s * NS_PER_S))
-        gpus = self._gpus()
-        return [
-            Part(
-                "publish",
-                lambda turn: _actor(
-                    PublishNode, settings, publish, (self.view_address,), "publish", turn, pulse
-                ),
-                lambda: (dict(roster.published), dict(roster.ended)),
-                *limits,
-            ),
-            Part(
-                "infer",
-                lambda turn: _actor(
-                    InferNode, settings, infer, publish, "infer", turn, pulse, gpus=gpus
-                ),
-                lambda: (dict(roster.published),),
-                *limits,
-                standby=settings.pipeline.standby,
-            ),
-            Part(
-                "align",
-                lambda turn: _actor(AlignNode, settings, align, infer, "align", turn, pulse),
-                lambda: (dict(roster.published), dict(self._accounts), dict(roster.ended)),
-                *limits,
-            ),
-            *(self._ingest(name, limits) for name in self._shares() if name != DRIVER),
-        ]
-
-    def _ingest(self, name: str, limits: tuple[int, int]) -> Part:
-        align, pulse = self._address("align"), self._address("pulse")
-        stays = bool(self._settings.control.address)
-
-        def make(turn: int) -> Any:
-            share = self._roster.share(name)
-            return _actor(IngestNode, self._settings, share, align, name, turn, pulse, stays)
-
-        return Part(name, make, lambda: (), *limits)
-
-    def _shares(self) -> dict[str, list[StreamSettings]]:
-        """Who reads which streams: standard input the driver, the rest the ingest actors."""
-        settings = self._settings
-        there = [s for s in settings.streams if not _reads_stdin(s)]
-        workers = settings.pipeline.ingest_workers or min(os.cpu_count() or 1, 2)
-        shares = {f"ingest-{i}": there[i::workers] for i in range(workers)}
-        if not settings.control.address:  # nobody will have more streams read
-            shares = {name: share for name, share in shares.items() if share}
-        return {DRIVER: [s for s in settings.streams if _reads_stdin(s)], **shares}
-
     def _complaint(self, part: Part) -> tuple[str, int] | None:
-        try:
+        if part.waits:
+            raise PipelineError(f"there is no node for the pipeline's part {part.name}")
+        with _started(part.name):
             return part.complaint()
-        except LostError as loss:
-            raise PipelineError(f"the pipeline's part {part.name} did not start: {loss}") from loss
+        return None
+
+    def _begin(self, part: Part) -> None:
+        with _started(part.name):
+            part.begin(self._clock.now_ns())
 
     # ------------------------------------------------------------------ supervision
 
@@ -209,7 +163,7 @@ class RayPipeline:
 
     def _listen(self) -> None:
         """Take in the signs of life and what they tell."""
-        for sign in self._pulses.read():
+        for sign in self._board.pulses.read():
             part = self._parts.get(sign.name)
             if part is None or part.turn == sign.turn:
                 self._note(sign)
@@ -230,7 +184,7 @@ class RayPipeline:
         """Have the part's figures served, once a second, while there is somebody to do so."""
         most = self._most_waiting[sign.name] = max(self._most_waiting[sign.name], sign.waiting)
         served = self._settings.metrics.port and self._parts["publish"].at_work
-        if not served or now_ns < self._figures_due.get(sign.name, 0):
+        if not served or self._notices is None or now_ns < self._figures_due.get(sign.name, 0):
             return
         self._figures_due[sign.name] = now_ns + FIGURES_NS
         self._most_waiting[sign.name] = 0
@@ -250,15 +204,41 @@ class RayPipeline:
         if self._settings.pipeline.pace == "fast" or not part.vitals.may_restart(now_ns):
             again = f" more than {limit} times in a minute" if part.turn and limit else ""
             raise PipelineError(f"the pipeline's part {part.name} was lost{again}: {why}")
+        if self._moved(part):
+            return
         part.held = [up.hold() for up in self._upstream(part)]
         part.replace(why, now_ns)
+        if part.waits:
+            for stream in self._roster.unended(part.name):
+                detail = f"{part.name}: its node is gone; it is read again when that is back"
+                self._say(stream, HealthKind.SOURCE_LOST, detail)
+
+    def _moved(self, part: Part) -> bool:
+        """Whether other readers go on with the streams of one whose node is gone."""
+        alive = {place.id for place in self._places.alive()} if is_free_reader(part.name) else set()
+        heirs = [r for r in self._readers() if r.at_work and r.place and r.place.id in alive]
+        heirs = [r for r in heirs if is_free_reader(r.name) and r is not part]
+        if not heirs or (part.place and part.place.id in alive):
+            return False
+        for name in self._roster.unended(part.name):
+            heir = min(heirs, key=lambda r: len(self._roster.unended(r.name)))
+            self._roster.entries[name].reader = heir.name
+            heir.take_over([self._roster.assigned(name)])
+            if self._roster.entries[name].state is not State.RUNNING:
+                heir.stop_one(name)
+            detail = f"the node of {part.name} is gone; {heir.name} goes on"
+            self._say(name, HealthKind.RESTARTED, detail, count=1)
+        part.retire()
+        return True
 
     def _go_on(self, part: Part) -> None:
         """A part that took another's place is ready: let it run, and give it what it missed."""
         part.await_held()
         part.begin(self._clock.now_ns())
+        if part.name == "publish":
+            self._call_publisher()
         for up in self._upstream(part):
-            up.resend()
+            up.resend(part.address)
         for name in self._roster.unended(part.name):
             if self._roster.entries[name].state is not State.RUNNING:
                 part.stop_one(name)  # that was asked for while the part was away
@@ -275,23 +255,38 @@ class RayPipeline:
         """Have something published that the supervisor knows of a stream."""
         t_ns = self._roster.time_ns(stream, self._clock.now_ns())
         health = Health(stream=stream, kind=kind, t_ns=t_ns, count=count, detail=detail)
-        self._notices.send(Notice(health), threading.Event())
+        self._unsaid.append(Notice(health))
+        self._say_all()
+
+    def _say_all(self) -> None:
+        """What is to be said waits while there is no publisher."""
+        while self._unsaid and self._notices is not None and self._parts["publish"].at_work:
+            self._notices.send(self._unsaid.popleft(), threading.Event())
+
+    def _call_publisher(self) -> None:
+        """What is said goes to the publisher that there is now."""
+        if self._notices is not None:
+            self._notices.close()
+        address, keys = self._parts["publish"].address, self._board.here.connecting
+        self._notices = PushLink(address, keys, keeps=False)
+        self._say_all()
 
     def _upstream(self, part: Part) -> list[Any]:
         """Who hands over to `part`."""
-        if part.name == "publish":
-            return [self._parts["infer"]]
-        if part.name == "infer":
-            return [self._parts["align"]]
-        here = [self._local] if self._local else []
-        return [*self._readers(), *here] if part.name == "align" else []
+        if part.name == "align":
+            return [*self._readers(), *([self._local] if self._local else [])]
+        before = self._parts.get({"publish": "infer", "infer": "align"}.get(part.name, ""))
+        return [before] if before is not None and not before.waits else []
 
     def _all_ended(self, stop: threading.Event) -> bool:
         """Whether nothing more is to come; where streams may be added, only a stop says so."""
-        return self._roster.all_over() and (self._control is None or stop.is_set())
+        if not stop.is_set():
+            return self._control is None and self._roster.all_over()
+        return self._roster.all_over([name for name, part in self._parts.items() if part.waits])
 
     def _readers(self) -> list[Part]:
-        return [part for name, part in self._parts.items() if name.startswith("ingest")]
+        parts = [part for name, part in self._parts.items() if name.startswith("ingest")]
+        return [part for part in parts if not part.waits]
 
     def _stop_reading(self) -> None:
         self._desk.close()
@@ -312,7 +307,10 @@ class RayPipeline:
 
     def _full(self) -> str | None:
         """Why one more stream would be too much for this machine, or None."""
-        return self._load.full(len(self._roster.unended()), len(os.sched_getaffinity(0)))
+        cores = len(os.sched_getaffinity(0))
+        if self._settings.pipeline.address:
+            cores = round(sum(place.cpus for place in self._places.alive()))
+        return self._load.full(len(self._roster.unended()), cores)
 
     # ------------------------------------------------------------------ resources
 
@@ -324,23 +322,18 @@ class RayPipeline:
             spent[name] = spent.get(name, 0.0) + cpu_s
         return spent
 
-    def _gpus(self) -> float:
-        if self._settings.model.device == "cpu" or not ray.cluster_resources().get("GPU", 0):
-            return 0
-        return 0.5 if self._settings.pipeline.standby else 1
 
-    def _address(self, name: str) -> str:
-        return f"ipc://{self._folder}/{name}"
+@contextmanager
+def _started(name: str) -> Iterator[None]:
+    try:
+        yield
+    except LostError as loss:
+        raise PipelineError(f"the pipeline's part {name} did not start: {loss}") from loss
 
 
 def _since(before_s: float, after_s: float) -> float:
     """CPU time between two readings; of a process that took another's place, all of its own."""
     return after_s - before_s if after_s >= before_s else after_s
-
-
-def _actor(node: type, *arguments: Any, gpus: float = 0) -> Any:
-    remote: Any = ray.remote(node)
-    return remote.options(num_cpus=0, num_gpus=gpus, max_concurrency=4).remote(*arguments)
 
 
 def open_control(settings: ControlSettings, audit: str = "") -> ControlPort | None:
@@ -349,8 +342,3 @@ def open_control(settings: ControlSettings, audit: str = "") -> ControlPort | No
         return None
     keys = read_server_keys(Path(settings.keys)) if settings.keys else None
     return ControlPort(settings.address, keys, AuditLog(audit) if audit else None)
-
-
-def _reads_stdin(stream: StreamSettings) -> bool:
-    """Standard input belongs to the driver, so such a stream is read there."""
-    return any(isinstance(s, TextSettings) and s.path == "-" for s in stream.sources)

@@ -6,7 +6,7 @@ ended for the subscribers, too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -14,6 +14,23 @@ from actors.messages import Assigned, Beginning
 from actors.pulse import Sign
 from streaming.control import State, StreamState
 from streaming.settings import StreamSettings
+
+AT = "@"
+
+
+def reader_name(number: int, node: str = "") -> str:
+    """What a reader is called that is tied to `node`, or to none."""
+    return f"ingest-{number}{AT}{node}" if node else f"ingest-{number}"
+
+
+def reader_node(reader: str) -> str:
+    """The node that a reader is tied to; empty for none."""
+    return reader.partition(AT)[2]
+
+
+def is_free_reader(name: str) -> bool:
+    """Whether a part of this name reads streams that may be read anywhere."""
+    return name.startswith("ingest") and not reader_node(name)
 
 
 class Entry(msgspec.Struct):
@@ -49,10 +66,12 @@ class Roster:
         """Whether the stream's present segment has come to its end."""
         return self.ended.get(name, 0) > self.entries[name].segment
 
-    def all_over(self) -> bool:
-        """Whether nothing is to be expected of any stream."""
+    def all_over(self, away: Collection[str] = ()) -> bool:
+        """Whether nothing is to be expected of any stream, but for those of readers that are
+        `away`."""
         return all(
-            self.over(name) or entry.state is State.OPENING for name, entry in self.entries.items()
+            self.over(name) or entry.state is State.OPENING or entry.reader in away
+            for name, entry in self.entries.items()
         )
 
     def unended(self, reader: str | None = None) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from actors.ray_pipeline import OBJECT_STORE_BYTES
+from actors.ray_join import OBJECT_STORE_BYTES
 from models.errors import ModelError, TrainingError
 from models.threads import limit_threads
 from models.train.engine import FIGURES, train

@@ -108,6 +108,12 @@ def run(
             metavar="ADDRESS", help="Take commands of attune streams here, such as ipc:///PATH."
         ),
     ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Run on the Ray cluster there, or auto; docs/cluster.md."
+        ),
+    ] = None,
     consent: Consent = False,
     log_json: Annotated[
         bool, typer.Option("--log-json", help="Say all as JSON lines on standard error.")
@@ -127,6 +133,7 @@ def run(
         fast=fast,
         inline=inline,
         control=control,
+        address=address,
         consent=consent,
         assignments=set_ or [],
     )

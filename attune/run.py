@@ -43,6 +43,7 @@ def from_options(
     fast: bool,
     inline: bool,
     control: str | None = None,
+    address: str | None = None,
     consent: bool = False,
     assignments: list[str],
 ) -> tuple[AttuneSettings, bool]:
@@ -63,6 +64,7 @@ def from_options(
         ("output", "publish", publish),
         ("output", "file", output),
         ("control", "address", control),
+        ("pipeline", "address", address),
         ("pipeline", "pace", "fast" if fast else None),
         ("pipeline", "runtime", "inline" if inline else None),
     ):
@@ -197,6 +199,14 @@ def _require_work(settings: AttuneSettings) -> None:
     if settings.control.address and (how.runtime, how.pace) != ("ray", "realtime"):
         raise UsageError(
             "a control address works with Ray in real time only: leave out --inline and --fast"
+        )
+    if how.address and how.runtime != "ray":
+        raise UsageError("a cluster's address works with Ray only: leave out --inline")
+    tied = [stream for stream in settings.streams if stream.node]
+    if tied and not how.address:
+        raise UsageError(
+            f"stream {tied[0].name!r}: node {tied[0].node!r} is a node of a cluster: give "
+            "--address HOST:PORT of its head (or auto), or leave node out"
         )
     if settings.sync.correct and not settings.vision.light_hz:
         raise UsageError(

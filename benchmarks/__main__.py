@@ -13,6 +13,7 @@ NAMES = (
     "model",
     "gpu",
     "publish",
+    "links",
     "subscribers",
     "latency",
     "streams",

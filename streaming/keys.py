@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import zmq
@@ -28,15 +28,15 @@ class Pair:
     """A public and a secret key, 40 characters of Z85 each."""
 
     public: bytes
-    secret: bytes
+    secret: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
 class ServerKeys:
-    """What a publisher needs: its own pair, and the folder of the public keys it lets in."""
+    """What a publisher needs: its own pair, and the public keys it lets in or their folder."""
 
     pair: Pair
-    allowed: Path
+    allowed: Path | frozenset[bytes]
 
 
 @dataclass(frozen=True)
@@ -48,19 +48,21 @@ class ClientKeys:
 
 
 class AllowList:
-    """Lets in the keys that lie in a folder now, and counts whom it refused.
+    """Lets in the given keys, or those that lie in a folder now, and counts whom it refused.
 
     The folder is read for each new connection, so a key can be added or withdrawn at any time;
     connections that exist are not cut.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, allowed: Path | frozenset[bytes]) -> None:
+        self._allowed = allowed
         self.refused = 0
 
     def name_of(self, key: str) -> str:
-        """What the file of a public key is called; empty for one that is not listed."""
-        for path in sorted(self._folder.glob("*.key")):
+        """What the file of a public key is called; empty for one that is not in a folder."""
+        if not isinstance(self._allowed, Path):
+            return ""
+        for path in sorted(self._allowed.glob("*.key")):
             try:
                 if zmq.auth.load_certificate(path)[0] == key.encode():
                     return path.stem
@@ -71,11 +73,21 @@ class AllowList:
     def callback(self, domain: str, key: bytes) -> bool:
         """Whether the client with this public key may come in."""
         try:
-            known = key in zmq.auth.load_certificates(self._folder)
+            known = key in (
+                zmq.auth.load_certificates(self._allowed)
+                if isinstance(self._allowed, Path)
+                else self._allowed
+            )
         except (OSError, ValueError):
             known = False
         self.refused += not known
         return known
+
+
+def run_keys() -> tuple[ServerKeys, ClientKeys]:
+    """Keys that are nowhere but in memory: for sockets that bind, and for those that connect."""
+    server, client = Pair(*zmq.curve_keypair()), Pair(*zmq.curve_keypair())
+    return ServerKeys(server, frozenset({client.public})), ClientKeys(client, server.public)
 
 
 def use_keys(socket: zmq.Socket[bytes], keys: ClientKeys | None) -> None:

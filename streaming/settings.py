@@ -153,13 +153,15 @@ class StreamSettings(Settings, frozen=True, kw_only=True):
     """One stream: a name and where its modalities come from. `consent`: those who are seen and
     heard have agreed; without it no camera, microphone or network address is opened. `sends`:
     what results carry; `words`: what was said or written, too.
-    `speech_to_text`: words are made of its sound, see docs/speech-to-text.md."""
+    `speech_to_text`: words are made of its sound, see docs/speech-to-text.md. `node`: where its
+    sources are, in a cluster: the node's name, host name or IP address; empty: anywhere."""
 
     name: StreamName = "main"
     sources: Annotated[tuple[SourceSettings, ...], Meta(min_length=1)]
     consent: bool = False
     sends: Literal["scores", "words"] = "scores"
     speech_to_text: SpeechSettings | None = None
+    node: Annotated[str, Meta(max_length=253)] = ""
 
     @property
     def settled_sources(self) -> tuple[SourceSettings, ...]:
@@ -288,7 +290,8 @@ class EventSettings(Settings, frozen=True, kw_only=True):
 
 
 class PipelineSettings(Settings, frozen=True, kw_only=True):
-    """How the stages run. `ingest_workers` 0: one for each core, at most two.
+    """How the stages run. `ingest_workers` on each node; 0: one for each core, at most two.
+    `address`: of a Ray cluster to run on, "auto" for the one of this machine; empty: none.
 
     With Ray in real time a part that dies, or is silent for `hang_s`, is started anew, at most
     `restarts` times a minute. `standby`: a second analyser waits, ready, to take the first's place.
@@ -298,6 +301,7 @@ class PipelineSettings(Settings, frozen=True, kw_only=True):
     """
 
     runtime: Literal["ray", "inline"] = "ray"
+    address: str = ""
     pace: Literal["realtime", "fast"] = "realtime"
     ingest_workers: Annotated[int, Meta(ge=0)] = 0
     restarts: Annotated[int, Meta(ge=0, le=100)] = 5

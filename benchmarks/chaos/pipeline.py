@@ -76,7 +76,8 @@ class Pipeline:
 
     def link(self, name: str) -> str:
         """Where one part takes what the part before it hands on."""
-        return next(f"ipc://{path}" for path in self.folder.glob(f"attune-*/{name}"))
+        latest = max(self.folder.glob(f"attune-*/{name}-*"), key=lambda path: path.stat().st_mtime)
+        return f"ipc://{latest}"
 
 
 @contextmanager

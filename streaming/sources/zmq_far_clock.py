@@ -20,13 +20,10 @@ OPEN_S = 3.0
 
 
 class AskedClock:
-    """Asks at `address`; `SourceError` where nobody answers at first."""
+    """Asks at `address`; `SourceError` where nobody answers at first. `keys`: or their folder."""
 
-    def __init__(self, address: str, keys: str, clock: Clock) -> None:
-        try:
-            own = read_client_keys(Path(keys)) if keys else None
-        except UsageError as error:
-            raise SourceError(str(error)) from None
+    def __init__(self, address: str, keys: str | ClientKeys | None, clock: Clock) -> None:
+        own = _read(keys) if isinstance(keys, str) else keys
         self._clock, self._asking = clock, Asking(address, clock.now_ns())
         self._lock, self._known, self._stop = threading.Lock(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, args=(address, own), daemon=True)
@@ -93,3 +90,10 @@ class AskedClock:
             socket.send_multipart([b"", question], flags=zmq.DONTWAIT)  # so that REP can answer
         except zmq.Again:
             self._asking.unsent(self._clock.now_ns())
+
+
+def _read(folder: str) -> ClientKeys | None:
+    try:
+        return read_client_keys(Path(folder)) if folder else None
+    except UsageError as error:
+        raise SourceError(str(error)) from None

@@ -258,3 +258,22 @@ def test_load_that_is_hardly_known_and_that_of_a_lost_part_say_nothing() -> None
     assert "infer takes 100 of 100 % CPU" in (load.full(1, 8) or "")
     load.note("infer", 1, 0.0, 10 * NS_PER_S)
     assert load.full(1, 1) is None
+
+
+def test_a_stream_that_names_a_node_goes_to_a_reader_there_or_is_refused() -> None:
+    room = Room()
+    room.readers.append(Reader("ingest-0@porch"))
+    tied = StreamSettings(name="two", node="porch", sources=(SyntheticSettings(),))
+    assert isinstance(room.ask(AddRequest(stream=tied)), Done)
+    assert room.readers[2].log == ["start two"]
+    room.ask(AddRequest(stream=stream("three")))
+    assert room.readers[1].log == ["start three"]
+    lost = StreamSettings(name="four", node="cellar", sources=(SyntheticSettings(),))
+    assert "no reader is at work on node 'cellar'" in refused(room.ask(AddRequest(stream=lost)))
+
+
+def test_streams_of_a_reader_that_is_away_are_not_waited_for() -> None:
+    room = Room()
+    assert not room.roster.all_over()
+    assert room.roster.all_over({"a"})
+    assert not room.roster.all_over({"b"})

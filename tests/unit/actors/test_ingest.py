@@ -13,6 +13,7 @@ from actors.ingest import Ingest, open_sources, phase_ns
 from actors.messages import Assigned, Beginning, Cargo, Packets, StreamOpened
 from actors.nodes import IngestNode
 from actors.stream_reader import StreamReader
+from actors.wires import Wires
 from streaming.clock import NS_PER_MS, HandClock
 from streaming.errors import SourceError, UsageError
 from streaming.health import HealthKind
@@ -191,7 +192,7 @@ def test_a_stream_that_cannot_be_opened_again_ends_alone_and_says_why(tmp_path: 
         beginning=Beginning(origin_ns=1, modalities=tuple(Modality)),
     )
     settings = AttuneSettings(pipeline=PipelineSettings(pace="realtime"))
-    node = IngestNode(settings, [lost, good], "ipc://unused")
+    node = IngestNode(settings, Wires(), "ingest-0", 1, [lost, good])
     assert node.ready() is None
     sent: list[Cargo] = []
     ingest = Ingest((), settings, clock, lambda cargo: not sent.append(cargo))
@@ -206,7 +207,7 @@ def test_a_stream_that_cannot_be_opened_again_ends_alone_and_says_why(tmp_path: 
 
 def test_a_stream_that_cannot_be_opened_at_first_is_a_complaint(tmp_path: Path) -> None:
     stream = StreamSettings(name="gone", sources=(MediaSettings(url=f"{tmp_path}/no.mp4"),))
-    node = IngestNode(AttuneSettings(), [Assigned(stream=stream)], "ipc://unused")
+    node = IngestNode(AttuneSettings(), Wires(), "ingest-0", 0, [Assigned(stream=stream)])
     said = node.ready()
     assert said is not None
     assert "no such file" in said[0]

@@ -6,11 +6,12 @@ import threading
 from pathlib import Path
 
 from actors.link import PullLink, PushLink
-from actors.messages import Notice, Scored, StreamEnded
+from actors.messages import Notice, Scored, StreamEnded, encode
 from actors.publish import PublishStage
 from actors.vitals import SPAN_NS, Vitals
 from streaming.clock import NS_PER_S, HandClock
 from streaming.health import Health, HealthKind
+from streaming.keys import ClientKeys, run_keys
 from streaming.results import ClosedBy, Prediction, Result, Signals
 from streaming.settings import AttuneSettings
 from streaming.sinks import MemorySink
@@ -121,13 +122,43 @@ def test_a_link_gives_a_receiver_in_anothers_place_what_it_kept(tmp_path: Path):
     push.send(cargo[2], NEVER)
     second = PullLink(address)
     assert second.drain(50) == []
-    push.resend()
+    push.resend(address)
     push.send(cargo[3], NEVER)
     got = []
     while len(got) < 4:
         got += second.drain(5000)
     assert got == cargo
     push.close()
+    second.close()
+
+
+def test_a_link_over_tcp_moves_to_another_address_and_takes_nothing_from_strangers():
+    # sender    1 |hold 2 |resend to B 3      stranger, and one without keys: 9
+    # receiver A: 1 ✝         B: 1 2 3
+    binding, connecting = run_keys()
+    stranger = ClientKeys(run_keys()[1].pair, connecting.server)
+    first, second = (PullLink("tcp://127.0.0.1:*", binding) for _ in range(2))
+    cargo = [StreamEnded(stream="s", end_ns=i) for i in range(3)]
+    bad = [PushLink(second.address, keys, keeps=False) for keys in (stranger, None)]
+    for link in bad:
+        assert link._socket is not None
+        link._socket.send(encode(StreamEnded(stream="s", end_ns=9)))
+    push = PushLink(first.address, connecting)
+    push.send(cargo[0], NEVER)
+    assert first.drain(5000) == cargo[:1]
+    first.close()
+    push._hold.set()
+    push.attend(NEVER)
+    push.send(cargo[1], NEVER)
+    push.resend(second.address)
+    push.send(cargo[2], NEVER)
+    got = []
+    while len(got) < 3:
+        got += second.drain(5000)
+    assert got + second.drain(200) == cargo
+    for link in (*bad, push):
+        assert link._socket is not None
+        link._socket.close(0)
     second.close()
 
 
