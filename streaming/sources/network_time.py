@@ -12,7 +12,7 @@ follows of drift; timestamps that leap are another clock, with a map of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from streaming.clock import NS_PER_MS, NS_PER_S
 from streaming.clock_map import ClockMap
@@ -21,6 +21,7 @@ from streaming.sources.media_time import Placed
 BACK_NS = 200 * NS_PER_MS  # packets of a track are in order but for this much
 EARLY_NS = 1 * NS_PER_S  # no packet comes this long before its time by the line so far
 LATE_NS = 5 * NS_PER_S  # nor this long after it
+FARTHEST_NS = 1 << 61
 WRAP_NS = (1 << 33) * NS_PER_S // 90_000  # MPEG transport streams, ISO/IEC 13818-1
 
 
@@ -75,10 +76,11 @@ class NetworkTime:
     def begin(self, first: Iterable[Sighting]) -> None:
         """Lay the line through the soonest of the `first` packets."""
         soonest = min(first, key=lambda s: s.arrival_ns - s.end_ns)
-        self._newest_ns, self._begun_ns = soonest.end_ns, soonest.arrival_ns
+        self._newest_ns = min(max(soonest.end_ns, -FARTHEST_NS), FARTHEST_NS)
+        self._begun_ns = soonest.arrival_ns
         self._arrival_ns = soonest.arrival_ns
         self._clocks = [_SenderClock(0, 0)]
-        self._clocks[0].observe(soonest)
+        self._clocks[0].observe(replace(soonest, end_ns=self._newest_ns))
 
     def observe(self, seen: Sighting) -> None:
         """Let a packet move the line; those that came before the soonest of the first do not."""
@@ -118,4 +120,5 @@ class NetworkTime:
 
     def _unwrapped(self, raw_ns: int) -> int:
         """`raw_ns`, whole turns of the sender's counter further, next to the newest time."""
+        raw_ns = min(max(raw_ns, -FARTHEST_NS), FARTHEST_NS)
         return raw_ns + round((self._newest_ns - raw_ns) / WRAP_NS) * WRAP_NS

@@ -39,11 +39,12 @@ def test_frames_are_never_dated_after_they_came_nor_long_before(sender_ns, jitte
         placed = line.place(sighting.track, at_ns, 0)
         true_ns = BEGIN_NS + (sighting.end_ns - sender_ns)
         assert placed.leapt_ns == 0
-        assert -placed.uncertainty_ns <= placed.t_ns - true_ns <= 81 * NS_PER_MS
+        late_ns = placed.t_ns - true_ns
+        assert -placed.uncertainty_ns <= late_ns <= 80 * NS_PER_MS + placed.uncertainty_ns
         assert placed.t_ns <= sighting.arrival_ns + 1_000 or sighting in first
 
 
-@given(st.lists(st.tuples(any_ns, any_ns, st.integers(0, 5 * NS_PER_S)), min_size=1, max_size=60))
+@given(st.lists(st.tuples(any_ns, any_ns, st.integers(1, 5 * NS_PER_S)), min_size=1, max_size=60))
 @settings(max_examples=60, deadline=None)
 def test_whatever_times_come_every_frame_gets_one_near_its_arrival(steps):
     now_ns, line = BEGIN_NS, NetworkTime()
