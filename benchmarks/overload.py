@@ -92,10 +92,9 @@ class Watcher(threading.Thread):
         socket.setsockopt(zmq.RCVHWM, 0)
         socket.connect(self._address)
         socket.subscribe("")
-        at_s = 0.0
+        began_s = time.monotonic()
         while not self.done.wait(EVERY_S):
-            at_s += EVERY_S
-            self.memory.append((at_s, _memory_mb()))
+            self.memory.append((time.monotonic() - began_s, _memory_mb()))
             self._hear(socket)
         self._hear(socket)
         socket.close(0)

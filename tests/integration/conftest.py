@@ -14,6 +14,7 @@ import pytest
 from benchmarks.scene import make_clip
 
 ANY_PORT = "tcp://127.0.0.1:*"
+EVERY_WINDOW = ("--set", "pipeline.max_age_ms=0")  # none is given up, however busy the machine is
 
 
 @pytest.fixture(scope="session")

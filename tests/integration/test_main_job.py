@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration.conftest import (
     ANY_PORT,
+    EVERY_WINDOW,
     attune,
     events,
     messages,
@@ -44,7 +45,8 @@ def test_a_subscriber_in_another_process_receives_the_bytes_of_the_file(
     address, out = f"ipc://{tmp_path}/out", tmp_path / "out.jsonl"
     watcher = start("watch", address, "--json", "--until-ended")
     running.append(watcher)
-    done = attune("run", "--media", media, "--text", words, "--publish", address, "--output", out)
+    where = ("--publish", address, "--output", out, *EVERY_WINDOW)
+    done = attune("run", "--media", media, "--text", words, *where)
     received, said = watcher.communicate(timeout=20)
 
     assert done.returncode == 0, done.stderr

@@ -59,7 +59,7 @@ def reported(
             ),
         ),
         windows=WindowSettings(revise_ms=10_000),
-        pipeline=PipelineSettings(runtime="inline", pace=pace, restarts=restarts),
+        pipeline=PipelineSettings(runtime="inline", pace=pace, restarts=restarts, max_age_ms=0),
     )
     analyser.forget("main")
     return InlinePipeline(settings, analyser, [*sinks]).run(threading.Event())

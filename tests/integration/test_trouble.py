@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.conftest import ANY_PORT, attune, messages, start
+from tests.integration.conftest import ANY_PORT, EVERY_WINDOW, attune, messages, start
 
 WAIT_S = 90.0
 
@@ -144,8 +144,8 @@ def test_a_full_disk_is_said_once_and_the_run_goes_on(
     address = f"ipc://{tmp_path}/out"
     watcher = start("watch", address, "--json", "--until-ended")
     running.append(watcher)
-    inline = ["--inline"] if runtime == "--inline" else []
-    done = attune("run", "--media", clip[0], "--publish", address, "--output", "/dev/full", *inline)
+    more = [*EVERY_WINDOW, *(["--inline"] if runtime == "--inline" else [])]
+    done = attune("run", "--media", clip[0], "--publish", address, "--output", "/dev/full", *more)
     received, _ = watcher.communicate(timeout=20)
     assert done.returncode == 1
     assert_one_line(done.stderr, "/dev/full", "the disk is full")
