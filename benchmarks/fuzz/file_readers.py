@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -19,7 +17,7 @@ from actors.replaying import Replay
 from attune import config, rules
 from attune.record import about
 from attune.replay import recorded_tree
-from benchmarks.fuzz.reader import MEMORY, Reader
+from benchmarks.fuzz.reader import Reader, folder
 from benchmarks.publish import RESULT
 from streaming.clock import NS_PER_MS, NS_PER_S
 from streaming.events.engine import KIND_NAMES
@@ -45,13 +43,8 @@ KNOWN = known_names(KIND_NAMES)
 FOUR_SECONDS = range(8)  # half seconds
 
 
-@cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="attune-fuzz-", dir=MEMORY)
-
-
 def _file(name: str, data: bytes) -> Path:
-    path = Path(_folder().name) / name
+    path = folder() / name
     path.write_bytes(data)
     return path
 
@@ -94,7 +87,7 @@ def _expressions(data: bytes) -> None:
 
 def _journal(data: bytes) -> None:
     """An SQLite file that somebody else wrote."""
-    for old in Path(_folder().name).glob("journal*"):
+    for old in folder().glob("journal*"):
         old.unlink()
     path = _file("journal", data)
     kept = Journal(str(path), span_ns=10**12, max_bytes=1000)
@@ -109,7 +102,7 @@ def _journal(data: bytes) -> None:
 
 
 def _journal_seeds() -> Iterator[bytes]:
-    path = Path(_folder().name) / "journal"
+    path = folder() / "journal"
     kept = Journal(str(path), span_ns=10**12, max_bytes=10**6)
     for seq in range(1, 4):
         kept.add(7, "cam", seq, (b"result/cam", b"{}" * 20))
@@ -131,7 +124,7 @@ def _replayed(recording: Recording, settings: AttuneSettings) -> None:
 
 def _recording_seeds() -> Iterator[bytes]:
     for keep in (False, True):
-        path = Path(_folder().name) / f"seed-{keep}.mcap"
+        path = folder() / f"seed-{keep}.mcap"
         path.unlink(missing_ok=True)
         writer = RecordingWriter(path, about(SETTINGS, "none", keep_media=keep))
         for topic, data, now_ns in _session(keep):

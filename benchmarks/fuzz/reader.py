@@ -6,8 +6,10 @@ errors, whose message is one line.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +30,16 @@ HARD = (
     b"\xff\xfe\x00",
     b"\xc3\x28",
 )
+
+
+@cache
+def _kept() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="attune-fuzz-", dir=MEMORY)
+
+
+def folder() -> Path:
+    """Where files of this process lie; it goes with it."""
+    return Path(_kept().name)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable
-from functools import cache
-from pathlib import Path
 
-from benchmarks.fuzz.reader import MEMORY, Reader
+from benchmarks.fuzz.reader import Reader, folder
 from streaming.clock import NS_PER_S, HandClock
 from streaming.errors import PortLostError
 from streaming.packets import Packet, Progress
@@ -61,15 +58,10 @@ def _lines(data: bytes) -> None:
         os.close(fd)
 
 
-@cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="attune-fuzz-", dir=MEMORY)
-
-
 def _captions(data: bytes) -> None:
     """As a file: its first byte chooses which kind."""
     suffix = (".srt", ".vtt", ".jsonl")[data[0] % 3 if data else 0]
-    path = Path(_folder().name) / f"words{suffix}"
+    path = folder() / f"words{suffix}"
     path.write_bytes(data[1:])
     _require_sound(TextSource(TextSettings(path=str(path)), stream="s").items())
 

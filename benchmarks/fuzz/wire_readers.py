@@ -14,7 +14,7 @@ from actors.messages import Assigned
 from actors.roster import Roster
 from attune import mending
 from attune.client import Subscription
-from benchmarks.fuzz.reader import Reader
+from benchmarks.fuzz.reader import Reader, folder
 from benchmarks.publish import RESULT
 from streaming import clock_exchange, control, replay
 from streaming.clock import HandClock
@@ -88,7 +88,7 @@ def _payloads(data: bytes) -> None:
 @cache
 def _rings() -> tuple[replay.Ring, replay.Ring]:
     """A ring with a few messages, and one with a journal."""
-    journal = Journal(":memory:", span_ns=10**12, max_bytes=10**6)
+    journal = Journal(folder() / "ring.sqlite", span_ns=10**12, max_bytes=10**6)
     rings = (
         replay.Ring(span_ns=10**12, max_bytes=10**6),
         replay.Ring(span_ns=10**12, max_bytes=10**6, journal=journal),
