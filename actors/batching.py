@@ -40,8 +40,7 @@ class HopBatcher:
             case Progress(ended=True):
                 self._ended[item.modality] = item.t_ns
             case Progress():
-                promised_ns = self._promised.get(item.modality, 0)
-                self._promised[item.modality] = max(item.t_ns, promised_ns)
+                self._promise(item.modality, item.t_ns)
 
     def is_open(self, modality: Modality) -> bool:
         """Whether the end of `modality` is still to be cut."""
@@ -51,25 +50,31 @@ class HopBatcher:
         """`modality` is over, unless it already was."""
         self._ended.setdefault(modality, t_ns)
 
+    def promised_ns(self, modality: Modality) -> int:
+        """Up to where its source has promised that nothing comes any more."""
+        return self._promised.get(modality, 0)
+
     def cut_one(self, modality: Modality, progress_ns: int) -> PacketBatch:
         """The batch of one modality that is still open."""
-        return self._batch(modality, progress_ns)
+        self._promise(modality, progress_ns)
+        return self.cut_promised(modality)
 
     def cut_promised(self, modality: Modality) -> PacketBatch:
         """The same, promising what its source has promised."""
-        return self._batch(modality, self._promised.get(modality, 0))
+        return self._batch(modality, self.promised_ns(modality))
 
     def cut(self, progress_ns: int, unpromised: Iterable[Modality] = ()) -> list[PacketBatch]:
         """One batch for each modality still open, promising `progress_ns` where that is safe, and
         for the `unpromised` what their sources promise."""
         silent = set(unpromised)
         return [
-            self._batch(
-                modality, self._promised.get(modality, 0) if modality in silent else progress_ns
-            )
+            self._batch(modality, self.promised_ns(modality) if modality in silent else progress_ns)
             for modality in self._packets
             if modality in self._open
         ]
+
+    def _promise(self, modality: Modality, t_ns: int) -> None:
+        self._promised[modality] = max(t_ns, self.promised_ns(modality))
 
     def _batch(self, modality: Modality, progress_ns: int) -> PacketBatch:
         ended = modality in self._ended

@@ -28,6 +28,8 @@ def join(address: str) -> None:
     """
     # Actors without a GPU keep their view of the machine's; Ray warns that this will change.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Ray would give its workers niceness 15: a live run behind all else that the machine does.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     logging.getLogger("ray").setLevel(logging.ERROR)  # its notices are no news to a user
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     if address:

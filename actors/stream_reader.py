@@ -28,11 +28,11 @@ from streaming.settings import AttuneSettings
 from streaming.sources.base import Item, Source, due_ns
 from streaming.sources.faces import FaceReducer
 from streaming.sources.open import close_sources
+from streaming.sources.sound_run import chunk_ns
 
 log = logging.getLogger(__name__)
 
 NEVER_NS = 1 << 62
-CHUNK_NS = 100 * NS_PER_MS  # of a microphone
 STOP_S = 2.0  # how long the last words are waited for when a stream is stopped
 Emit = Callable[[Cargo], bool]
 
@@ -67,6 +67,8 @@ class StreamReader:
         self._fresh_ns = fresh_ns or NEVER_NS  # an older picture is not worth a look
         self._hop_ns = round(settings.windows.hop_ms * NS_PER_MS)
         self._phase_ns = phase_ns if self._paced else 0
+        self._hears = any(s.live for s in sources if Modality.AUDIO in s.modalities)
+        self._chunk_ns = chunk_ns(self._hop_ns) if self._hears else self._hop_ns
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._cut_ns = 0
@@ -107,7 +109,7 @@ class StreamReader:
         has new sources, which begin now (`anew`).
         """
         now_ns = self._clock.now_ns()
-        self._origin_ns = now_ns + self._phase_ns if before is None else before.origin_ns
+        self._origin_ns = self._origin(now_ns) if before is None else before.origin_ns
         if before is not None:
             self._begin_ns = -(-(now_ns - self._origin_ns) // self._hop_ns) * self._hop_ns
             self._sources_ns = self._begin_ns if anew else before.sources_ns
@@ -135,6 +137,11 @@ class StreamReader:
             self._cut_at(self._cut_ns + self._hop_ns)
         self._finish()
 
+    def _origin(self, now_ns: int) -> int:
+        """Where the stream's time begins: where a device's chunk of sound does."""
+        origin_ns = now_ns + self._phase_ns
+        return origin_ns - origin_ns % self._chunk_ns if self._hears else origin_ns
+
     def stop(self) -> None:
         """End soon: what was read is still delivered."""
         self._stop.set()
@@ -147,14 +154,12 @@ class StreamReader:
             self._speech.close()
 
     def _lane(self, recogniser: KeptRecogniser) -> SpeechLane:
-        live = any(s.live for s in self._sources if Modality.AUDIO in s.modalities)
-        chunk_ns = min(self._hop_ns, CHUNK_NS) if live else self._hop_ns
         return SpeechLane(
             self._name,
             recogniser,
             self._take_words,
             self._oldest_ns,
-            waiting=self._patience_ns // chunk_ns if self._paced else 0,
+            waiting=self._patience_ns // self._chunk_ns if self._paced else 0,
         )
 
     def _oldest_ns(self) -> int:
@@ -227,8 +232,11 @@ class StreamReader:
             words = isinstance(item, Packet) and item.modality is Modality.TEXT
             if live and words and ordered:  # for these, up to the last cut was promised
                 item = shifted(item, max(self._cut_ns - item.t_ns, 0))
+            before_ns = self._batcher.promised_ns(item.modality) if item.modality else 0
             self._batcher.add(item)
-            if live and isinstance(item, Packet) and item.modality is not Modality.TEXT:
+            if live and isinstance(item, Progress) and not item.ended:
+                self._pass_on(item.modality, before_ns)
+            elif live and isinstance(item, Packet) and item.modality is not Modality.TEXT:
                 self._hand_over_live(item)
         if self._speech is not None and not isinstance(item, Health):
             self._speech.hear(item)
@@ -238,6 +246,12 @@ class StreamReader:
         reached = due_ns(packet)
         if reached // self._hop_ns > (packet.t_ns - 1) // self._hop_ns or reached == packet.t_ns:
             self._send(self._batcher.cut_one(packet.modality, reached))
+
+    def _pass_on(self, modality: Modality, before_ns: int) -> None:
+        """A promise leaves as soon as it reaches beyond a hop, so that no window waits for the next
+        picture, or for a device that is away."""
+        if self._batcher.promised_ns(modality) // self._hop_ns > before_ns // self._hop_ns:
+            self._send(self._batcher.cut_promised(modality))
 
     def _cut_at(self, boundary_ns: int) -> None:
         self._wait_until(boundary_ns)

@@ -16,6 +16,7 @@ NAMES = (
     "links",
     "subscribers",
     "latency",
+    "live_latency",
     "streams",
     "overload",
     "soak",

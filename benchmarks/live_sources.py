@@ -147,7 +147,7 @@ class MicrophoneStand:
 
 def stands(folder: Path) -> dict[str, Stand]:
     """All kinds that can be had on this machine, by name; none is started."""
-    zmq, websocket, camera = _free_ports(3)
+    zmq, websocket, camera = free_ports(3)
     text = Modality.TEXT
     found: dict[str, Stand] = {
         "growing file": FileStand(folder / "words.txt"),
@@ -174,7 +174,8 @@ def stream_of(name: str, stand: Stand) -> StreamSettings:
     return StreamSettings(name=name.replace(" ", "-"), sources=(stand.settings,), consent=True)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """TCP ports of loopback that nobody serves now."""
     probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [int(probe.getsockname()[1]) for probe in probes]
     for probe in probes:

@@ -20,11 +20,12 @@ RATE = 48_000
 WORDS = ("this is really great", "i am not so sure", "what a terrible mess", "thank you all")
 
 
-def make_clip(folder: Path, seconds: int) -> tuple[Path, Path]:
-    """Write `scene.mp4` and `scene.srt` into `folder`; their paths."""
+def make_clip(folder: Path, seconds: int, tune: str = "") -> tuple[Path, Path]:
+    """Write `scene.mp4` and `scene.srt` into `folder`; their paths. `tune`: of x264."""
+    options = {"preset": "veryfast", "g": "60"} | ({"tune": tune} if tune else {})
     clip, words = folder / "scene.mp4", folder / "scene.srt"
     with av.open(str(clip), "w") as out:
-        video = out.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "g": "60"})
+        video = out.add_stream("libx264", rate=FPS, options=options)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         audio = out.add_stream("aac", rate=RATE, layout="mono")
         portrait = cv2.resize(data.astronaut(), (HEIGHT, HEIGHT))

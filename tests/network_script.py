@@ -111,13 +111,17 @@ class ScriptedNetwork:
         return None
 
 
-def watch(script: Iterable[Event | int], *, seconds: float, delay_ms: float = 0.0) -> list:
+def watch(script: Iterable[Event | int], *, seconds: float, **settings: float) -> list:
     """What a source gives that reads this script for so long."""
-    return [item for _, item in watched(script, seconds=seconds, delay_ms=delay_ms)]
+    return [item for _, item in watched(script, seconds=seconds, **settings)]
 
 
 def watched(
-    script: Iterable[Event | int], *, seconds: float, delay_ms: float = 0.0
+    script: Iterable[Event | int],
+    *,
+    seconds: float,
+    delay_ms: float = 0.0,
+    rate_hz: float = VISION.rate_hz,
 ) -> list[tuple[int, Item]]:
     """The same, each item with the time at which it came out."""
     clock = HandClock(BEGIN_NS)
@@ -125,7 +129,7 @@ def watched(
     source = NetworkSource(
         MediaSettings(url="udp://me:secret@camera:1", duration_s=seconds, delay_ms=delay_ms),
         stream="s",
-        vision=VISION,
+        vision=VisionSettings(rate_hz=rate_hz),
         hop_ns=NS_PER_S // 2,
         clock=clock,
         open_port=lambda: port,

@@ -20,14 +20,14 @@ from streaming.results import Health, HealthKind
 from streaming.settings import CameraSettings, VisionSettings
 from streaming.sources.base import Item
 from streaming.sources.frame_port import FramePort, Shot
-from streaming.sources.kept_port import KeptPort
+from streaming.sources.kept_port import AWAY_NS, KeptPort
 from streaming.sources.light import LightLog
 from streaming.sources.media_video import MAX_SIDE_PX
 from streaming.sources.opencv_port import OpenCvPort
 from streaming.sources.picture_health import PictureJudge
 from streaming.sources.ticks import Ticks
 
-POLL_S = 0.1
+POLL_S = 0.03
 SAME_CLOCK_NS = NS_PER_S  # a driver's time this little before arrival is session time
 
 
@@ -55,7 +55,7 @@ class CameraSource:
         self._ticks, self._map, self._judge = Ticks(vision.rate_hz), ClockMap(), PictureJudge()
         self._light = LightLog(vision.light_hz)
         self._start_ns = self._last_ns = self._lit_ns = 0
-        self._seq = 0
+        self._seq = self._behind_ns = self._promised_ns = 0
         self._size = (0, 0)
         self._kept: KeptPort[FramePort] = KeptPort(
             open_port or (lambda: OpenCvPort(settings, clock)), clock
@@ -63,7 +63,7 @@ class CameraSource:
 
     def items(self) -> Iterator[Item]:
         """Frames until the duration is over or `close` is called."""
-        self._start_ns = self._last_ns = self._clock.now_ns()
+        self._start_ns = self._last_ns = self._promised_ns = self._clock.now_ns()
         try:
             yield from self._guarded(self._begin)
             while not self._stop.is_set():
@@ -98,23 +98,33 @@ class CameraSource:
         port = self._kept.port
         if port is None:
             self._kept.reopen(self._stop)
-            return []
+            return self._promise(self._clock.now_ns() - AWAY_NS)
         shot = port.read(POLL_S, self._start_ns + self._wanted_ns())
         if shot is not None:
             return self._take(shot, port.frame_ns)
         self._kept.require_life()
-        return []
+        away_ns = self._clock.now_ns() - AWAY_NS if self._kept.away else 0
+        return self._promise(max(port.seen_ns - self._behind_ns, away_ns))
 
     def _take(self, shot: Shot, frame_ns: int) -> list[Item]:
         items = self._back()
         t_ns, uncertainty_ns = self._dated(shot, frame_ns)
         self._follow(shot, t_ns)
+        self._behind_ns = shot.arrival_ns - t_ns
         if t_ns <= self._last_ns or not self._ticks.wants(t_ns - self._start_ns):
-            return items
+            return items + self._promise(t_ns)
         self._last_ns = t_ns
         items += self._sized(shot.pixels)
         items += [self._health(*found) for found in self._judge.look(shot.pixels, t_ns)]
         return [*items, self._packet(t_ns, uncertainty_ns, shot)]
+
+    def _promise(self, t_ns: int) -> list[Item]:
+        """That no picture from before `t_ns` comes: frames that nobody wants have come since, or
+        the camera is away."""
+        if t_ns <= self._promised_ns:
+            return []
+        self._promised_ns = t_ns
+        return [Progress(stream=self._stream, modality=Modality.VIDEO, t_ns=t_ns)]
 
     def _wanted_ns(self) -> int:
         """When the next frame is wanted: to be looked at, or for its light alone."""

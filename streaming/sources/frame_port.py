@@ -24,10 +24,12 @@ class Shot(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 class FramePort(Port, Protocol):
     """An opened camera. `frame_ns`: from one frame to the next. `complaint`: how the format
-    differs from what was asked, or empty."""
+    differs from what was asked, or empty. `seen_ns`: when the latest frame came, whether anybody
+    wanted it or not; 0: none has."""
 
     frame_ns: int
     complaint: str
+    seen_ns: int
 
     def read(self, timeout_s: float, from_ns: int) -> Shot | None:
         """The freshest frame that came at `from_ns` or later, or None when none came in time;

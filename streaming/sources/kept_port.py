@@ -17,7 +17,8 @@ from streaming.sources.backoff import next_delay_s
 
 LOST_NS = 1200 * NS_PER_MS  # without a sign of life
 FIRST_NS = 3 * NS_PER_S  # without a first sign of life: devices take a while to begin
-WAIT_NS = 500 * NS_PER_MS  # at most at a time, so that the source can end meanwhile
+WAIT_NS = 100 * NS_PER_MS  # at most at a time, so that the source can promise, or end, meanwhile
+AWAY_NS = 200 * NS_PER_MS  # what a device that is back gives is at most so old
 SOON = 40  # attempts at a device that is not there, before the pauses grow: ten seconds and more
 STEADY_NS = 5 * NS_PER_S  # of life, after which the pauses are short again
 
@@ -45,6 +46,11 @@ class KeptPort(Generic[P]):
         self._lost, self._losses, self._refusals, self._retry_ns = False, 0, 0, 0
         self._heard_ns = self._begun_ns = 0
         self.port: P | None = open_port()
+
+    @property
+    def away(self) -> bool:
+        """Whether it has been lost and not been heard since."""
+        return self._lost
 
     def start(self) -> None:
         """Let the opened device deliver; `PortLostError` where it is gone already."""

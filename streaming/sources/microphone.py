@@ -19,14 +19,13 @@ from streaming.packets import Float32Array, Modality, Progress
 from streaming.results import Health, HealthKind
 from streaming.settings import MicrophoneSettings
 from streaming.sources.base import Item
-from streaming.sources.kept_port import KeptPort
+from streaming.sources.kept_port import AWAY_NS, KeptPort
 from streaming.sources.portaudio_port import PortAudioPort
 from streaming.sources.sound_delay import DriverDelay
 from streaming.sources.sound_health import SoundJudge
 from streaming.sources.sound_port import SoundBlock, SoundPort, mended
-from streaming.sources.sound_run import SoundRun
+from streaming.sources.sound_run import SoundRun, chunk_ns
 
-CHUNK_NS = 100 * NS_PER_MS
 POLL_S = 0.1
 SETTLE_NS = 300 * NS_PER_MS  # after which the first packets' lateness is known
 
@@ -51,7 +50,7 @@ class MicrophoneSource:
         self._stream, self._clock = stream, clock
         self._length_ns = round(settings.duration_s * NS_PER_S)
         self._stop = threading.Event()
-        self._run = SoundRun(min(hop_ns, CHUNK_NS), stream=stream)
+        self._run = SoundRun(chunk_ns(hop_ns), stream=stream)
         self._map, self._judge = ClockMap(), SoundJudge()
         self._delay = DriverDelay()
         self._held: list[tuple[SoundBlock, int]] = []
@@ -94,12 +93,17 @@ class MicrophoneSource:
         """One block, or one look at what became of the device."""
         if self._kept.port is None:
             self._kept.reopen(self._stop)
-            return []
+            return self._away()
         block = self._kept.port.read(POLL_S)
         if block is not None:
             return self._take(mended(block), self._kept.port.rate_hz)
         self._kept.require_life()
-        return []
+        return self._away() if self._kept.away else []
+
+    def _away(self) -> list[Item]:
+        """That nothing older comes once it is back: no window waits for it."""
+        t_ns = self._clock.now_ns() - AWAY_NS
+        return [Progress(stream=self._stream, modality=Modality.AUDIO, t_ns=t_ns)]
 
     def _take(self, block: SoundBlock, rate_hz: int) -> list[Item]:
         """Let the block move the clock map; place it once the map has settled."""

@@ -23,12 +23,11 @@ from streaming.sources.base import Item, due_ns
 from streaming.sources.network_connection import NetworkConnection
 from streaming.sources.network_port import Arrived, Connected, Gone, NetworkPort, PacketPort
 from streaming.sources.outlet import Outlet
-from streaming.sources.sound_run import SoundRun
+from streaming.sources.sound_run import SoundRun, chunk_ns
 
 POLL_S = 0.1
 SILENT_NS = 2 * NS_PER_S  # of one track
 BEHIND_NS = 500 * NS_PER_MS  # of what comes after a loss
-CHUNK_NS = 100 * NS_PER_MS
 
 
 class NetworkSource:
@@ -59,7 +58,7 @@ class NetworkSource:
         self._later: list[Item] = []
         self._length_ns = round(settings.duration_s * NS_PER_S)
         self._stop, self._iterating = threading.Event(), False
-        self._run = SoundRun(min(hop_ns, CHUNK_NS), stream=stream)
+        self._run = SoundRun(chunk_ns(hop_ns), stream=stream)
         self._connection: NetworkConnection | None = None
         self._lost: set[Modality] = set()
         self._port = open_port() if open_port else NetworkPort(settings, self._clock)

@@ -1,6 +1,7 @@
 """The tracks of a network stream: decoded as media of a file are, put out without waiting.
 
-Invariant: a picture leaves with the frame that shows it, not with the next one; sound stays at
+Invariant: a picture leaves with the frame that shows it, not with the next one, and each frame
+that is not looked at is a promise that nothing older comes; sound stays at
 its mapped time, as a microphone's does, over any number of connections.
 """
 
@@ -13,7 +14,7 @@ from av.video.stream import VideoStream
 
 from streaming.clock import NS_PER_S
 from streaming.health import HealthKind
-from streaming.packets import Modality
+from streaming.packets import Modality, Progress
 from streaming.settings import VisionSettings
 from streaming.sources.media_audio import NOT_FINITE, MonoResampler, finite
 from streaming.sources.media_time import TimeLine
@@ -44,6 +45,10 @@ class NetworkVideo(VideoTrack):
         pending, self._pending = self._pending, None
         if pending is not None:
             self._put(pending, pending.t_ns + self._tick_ns)
+        else:
+            self.queue.append(
+                Progress(stream=self._stream, modality=self.modality, t_ns=self._last_ns)
+            )
 
 
 class NetworkSound(Track):

@@ -54,7 +54,7 @@ class OpenCvPort:
         self._ready = threading.Condition()
         self._shot: Shot | None = None
         self._pairs: list[tuple[int, int]] = []
-        self._from_ns = self._last_driver_ns = 0
+        self._from_ns = self._last_driver_ns = self.seen_ns = 0
         self._stop, self._gone = threading.Event(), False
         self._thread = threading.Thread(target=self._empty, daemon=True, name="camera")
 
@@ -119,6 +119,7 @@ class OpenCvPort:
         if driver_ns > 0 and driver_ns != self._last_driver_ns and len(self._pairs) < MAX_PAIRS:
             self._pairs.append((driver_ns, arrival_ns))
         timed, self._last_driver_ns = driver_ns != self._last_driver_ns, driver_ns
+        self.seen_ns = arrival_ns
         if arrival_ns < self._from_ns:
             return
         ok, pixels = self._capture.retrieve()

@@ -26,6 +26,8 @@ class Outlet:
 
     def put(self, item: Item) -> list[Item]:
         """`item` as it may leave, after news of those before it that may not."""
+        if isinstance(item, Progress):
+            return self.promise(item.modality, item.t_ns)
         if not isinstance(item, Packet):
             return [msgspec.structs.replace(item, t_ns=max(item.t_ns, self._start_ns))]
         floor_ns = self._floor_ns[item.modality]

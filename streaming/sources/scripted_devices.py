@@ -77,10 +77,14 @@ class ScriptedFrames(_Script[Shot]):
         super().__init__(clock, script)
         self.frame_ns = frame_ns
         self.complaint = complaint
+        self.seen_ns = 0
 
     def read(self, timeout_s: float, from_ns: int) -> Shot | None:
         """What the script says next, whatever `from_ns`."""
-        return self._next(timeout_s)
+        shot = self._next(timeout_s)
+        if shot is not None:
+            self.seen_ns = shot.arrival_ns
+        return shot
 
 
 class ScriptedWords(_Script[Arrival]):

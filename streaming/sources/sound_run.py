@@ -18,8 +18,16 @@ from streaming.settings import AUDIO_RATE_HZ
 from streaming.sources.audio_framing import RUN_TOLERANCE_NS, AudioFramer
 from streaming.sources.media_audio import MonoResampler
 
+CHUNK_NS = 100 * NS_PER_MS  # at most; it leaves when it is full
 SLACK_NS = NS_PER_MS // 2  # smaller differences are left: the map's own unrest
 MOST_STRETCH = 200  # samples for each one added or left out
+
+
+def chunk_ns(hop_ns: int) -> int:
+    """How long the chunks of a live device are: a whole number of them makes a hop. They are cut at
+    its multiples in session time, so a stream whose time begins at one has hops that end with a
+    chunk, and none waits for the rest of one."""
+    return hop_ns // -(-hop_ns // CHUNK_NS)
 
 
 class SoundRun:

@@ -60,3 +60,11 @@ def test_a_modality_that_is_not_promised_for_has_its_sources_own_promise() -> No
         promises.append([b.progress_ns for b in batcher.cut(500, {Modality.TEXT})])
     assert promises == [[0, 500], [200, 500], [200, 500], [200, 500]]
     assert [b.progress_ns for b in batcher.cut(500)] == [500, 500]
+
+
+def test_what_a_device_has_reached_is_promised_from_then_on() -> None:
+    batcher = HopBatcher("s", [Modality.AUDIO])
+    assert batcher.cut_one(Modality.AUDIO, 520).progress_ns == 520
+    batcher.add(Progress(stream="s", modality=Modality.AUDIO, t_ns=510))
+    (cut,) = batcher.cut(500, {Modality.AUDIO})
+    assert (cut.progress_ns, batcher.promised_ns(Modality.AUDIO)) == (520, 520)

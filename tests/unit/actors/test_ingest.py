@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -264,3 +265,43 @@ def test_live_words_keep_their_time_where_the_source_promises_for_itself(ordered
     else:
         assert t_ns == 100 * MS - 1  # the stream began at 1 ns
         assert max(before_end) == 400 * MS - 1
+
+
+class HeldClock(HandClock):
+    """A hand clock on which waiting waits."""
+
+    def wait_until(self, t_ns: int, stop: threading.Event | None = None) -> bool:
+        while self.now_ns() < t_ns:
+            if stop is not None and stop.is_set():
+                return False
+            time.sleep(0)
+        return True
+
+
+def test_a_devices_promise_leaves_as_soon_as_it_reaches_beyond_a_hop() -> None:
+    # promised  0.48  0.51  0.52  1.01      at 0 by the clock, so no cut is due
+    # sent            *           *
+    clock, sent = HeldClock(), list[tuple[int, int]]()
+    video = Modality.VIDEO
+    promises = [Progress(stream="s", modality=video, t_ns=t * MS) for t in (480, 510, 520, 1010)]
+    source = ScriptedSource((video,), [*promises, ended(video, 1010)], live=True)
+
+    def emit(cargo: Cargo) -> bool:
+        if isinstance(cargo, Packets):
+            sent.append((clock.now_ns(), cargo.batch.progress_ns // MS))
+            if cargo.batch.progress_ns == 1010 * MS:
+                clock.advance(5000 * MS)
+        return True
+
+    StreamReader("s", [source], AttuneSettings(), clock, emit).run()
+    assert [progress for now_ns, progress in sent if not now_ns] == [510, 1010]
+
+
+@pytest.mark.parametrize(("live", "begins_ms"), [(True, 12_300), (False, 12_345)])
+def test_a_streams_time_begins_where_a_chunk_of_its_microphone_does(live, begins_ms) -> None:
+    source = ScriptedSource((Modality.AUDIO,), [ended(Modality.AUDIO, 0)], live=live)
+    sent: list[Cargo] = []
+    clock = HandClock(12_345 * MS)
+    StreamReader("s", [source], AttuneSettings(), clock, lambda c: not sent.append(c)).run()
+    assert isinstance(sent[0], StreamOpened)
+    assert sent[0].origin_ns == begins_ms * MS

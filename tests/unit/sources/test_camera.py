@@ -84,6 +84,20 @@ def seen(script: list, seconds: float, complaint: str = "") -> list:
     return watch(port, seconds=seconds, clock=clock)
 
 
+def promises(items: list) -> list[int]:
+    return [i.t_ns for i in items if isinstance(i, Progress) and not i.ended]
+
+
+def in_order(items: list) -> None:
+    """Nothing comes from before what was promised."""
+    promised_ns = 0
+    for item in items:
+        if isinstance(item, Progress):
+            promised_ns = max(item.t_ns, promised_ns)
+        elif isinstance(item, Packet):
+            assert item.t_ns >= promised_ns
+
+
 def kinds(items: list) -> list[HealthKind]:
     return [i.kind for i in items if isinstance(i, Health)]
 
@@ -106,11 +120,12 @@ def test_frames_are_dated_at_their_exposure(driver, worst_ms, stated_ms):
 
 def test_a_camera_that_stops_is_lost_tried_again_and_found():
     clock = HandClock(BEGIN_NS)
-    again_ns = BEGIN_NS + 8 * NS_PER_S
+    again_ns = BEGIN_NS + 7 * NS_PER_S
     first = ScriptedFrames(clock, FRAME_NS, [*shots(2), 60 * NS_PER_S])
-    second = ScriptedFrames(clock, FRAME_NS, shots(4, begin_ns=again_ns))
-    items = watch(first, *[SourceError("not there")] * 3, second, seconds=11, clock=clock)
-    #  0 .... 2 s         3.5 s          tries, each later than the last     8 s ....
+    silence_ns = 2700 * NS_PER_MS
+    second = ScriptedFrames(clock, FRAME_NS, [silence_ns, *shots(4, begin_ns=again_ns)])
+    items = watch(first, *[SourceError("not there")] * 3, second, seconds=10, clock=clock)
+    #  0 .... 2 s         3.5 s          tries, each later than the last     7 s ....
     #  frames | nothing   | source_lost  x    x      x             open      | recovered
     lost, back = (i for i in items if isinstance(i, Health))
     assert (lost.kind, back.kind) == (HealthKind.SOURCE_LOST, HealthKind.RECOVERED)
@@ -122,6 +137,41 @@ def test_a_camera_that_stops_is_lost_tried_again_and_found():
     assert sum(t >= again_ns - FRAME_NS for t in times) >= 10
     assert first.closed
     assert isinstance(items[-1], Progress) and items[-1].ended
+    away = [p for p in promises(items) if BEGIN_NS + 4 * NS_PER_S < p < again_ns]
+    assert max(b - a for a, b in pairwise(away)) <= 200 * NS_PER_MS
+    assert away[-1] > again_ns - 500 * NS_PER_MS
+    in_order(items)
+
+
+@pytest.mark.parametrize("driver", ["session", "none"])
+def test_between_two_pictures_each_frame_is_a_promise(driver):
+    # frames   | | | | | | |      each 40 ms, one in 250 ms is looked at
+    # told     p . . . . . p      the others say only that nothing older comes
+    items = seen(shots(10, driver=driver), 9.5)
+    times = [i.t_ns for i in items if isinstance(i, Packet | Progress)]
+    assert max(b - a for a, b in pairwise(times)) <= FRAME_NS + 6 * NS_PER_MS
+    in_order(items)
+
+
+def test_frames_that_the_driver_keeps_to_itself_are_promised_too():
+    port = Passing(HandClock(BEGIN_NS), FRAME_NS, shots(10))
+    items = watch(port, seconds=9.5, clock=port.clock)
+    times = [i.t_ns for i in items if isinstance(i, Packet | Progress)]
+    assert sum(isinstance(i, Packet) for i in items) == pytest.approx(9.5 * 4, abs=2)
+    assert max(b - a for a, b in pairwise(times)) <= FRAME_NS + 6 * NS_PER_MS
+    in_order(items)
+
+
+class Passing(ScriptedFrames):
+    """Gives what is wanted only, as OpenCV's port does."""
+
+    def __init__(self, clock: HandClock, frame_ns: int, script: list) -> None:
+        super().__init__(clock, frame_ns, script)
+        self.clock = clock
+
+    def read(self, timeout_s: float, from_ns: int) -> Shot | None:
+        shot = super().read(timeout_s, from_ns)
+        return shot if shot is not None and shot.arrival_ns >= from_ns else None
 
 
 def test_a_camera_that_comes_and_goes_is_tried_less_and_less():

@@ -14,6 +14,7 @@ from streaming.sources.microphone import MicrophoneSource
 from streaming.sources.scripted_devices import ScriptedSound
 from streaming.sources.sound_delay import DriverDelay
 from streaming.sources.sound_port import SoundBlock
+from streaming.sources.sound_run import chunk_ns
 
 BLOCK_NS = 20 * NS_PER_MS
 BEGIN_NS = 1_000 * NS_PER_S
@@ -148,12 +149,12 @@ def test_an_xrun_is_told_and_dated_anew():
 
 def test_a_microphone_that_falls_silent_is_lost_and_found():
     clock = HandClock(BEGIN_NS)
-    again_ns = BEGIN_NS + 10 * NS_PER_S
+    again_ns = BEGIN_NS + 7 * NS_PER_S
     first = ScriptedSound(clock, 48_000, [*blocks(2), 60 * NS_PER_S])
-    second = ScriptedSound(clock, 48_000, blocks(3, begin_ns=again_ns))
+    second = ScriptedSound(clock, 48_000, [NS_PER_S * 27 // 10, *blocks(3, begin_ns=again_ns)])
     unplugged = [SourceError("not there")] * 3
-    items = listen(first, *unplugged, second, SourceError("over"), clock=clock, seconds=12.5)
-    #  0 .... 2 s          3.5 s           tries, each later than the last        10 s ...
+    items = listen(first, *unplugged, second, SourceError("over"), clock=clock, seconds=9.5)
+    #  0 .... 2 s          3.5 s           tries, each later than the last         7 s ...
     #  sound  | no blocks  | source_lost   x   x       x             open |       recovered
     (lost, lost_ns), *_ = health(items)
     assert lost is HealthKind.SOURCE_LOST
@@ -163,7 +164,20 @@ def test_a_microphone_that_falls_silent_is_lost_and_found():
     assert first.closed
     t_ns, _ = sound_of(items)
     assert np.abs(t_ns - again_ns).min() < NS_PER_MS  # dated by its own new count
+    promised = [i.t_ns for i in items if isinstance(i, Progress) and i.t_ns < again_ns]
+    assert promised[-1] > again_ns - 500 * NS_PER_MS  # no window waits meanwhile
+    assert max(np.diff(promised[2:])) <= 200 * NS_PER_MS
+    assert promised[-1] <= t_ns[t_ns >= again_ns - NS_PER_MS].min()
     assert isinstance(items[-1], Progress) and items[-1].ended
+
+
+@pytest.mark.parametrize("hop_ms", [100, 250, 333, 500, 2000])
+def test_a_whole_number_of_chunks_makes_a_hop(hop_ms):
+    hop_ns = hop_ms * NS_PER_MS
+    length_ns = chunk_ns(hop_ns)
+    count = round(hop_ns / length_ns)
+    assert 50 * NS_PER_MS < length_ns <= 100 * NS_PER_MS
+    assert 0 <= hop_ns - count * length_ns < count  # ns
 
 
 def test_a_driver_that_ends_the_stream_is_lost_at_once():

@@ -91,6 +91,18 @@ def test_what_a_server_has_kept_comes_at_once_and_moves_no_time(clip: Clip):
     assert told(items) == []  # what was before the source's own beginning is nobody's loss
 
 
+def test_between_two_pictures_each_frame_is_a_promise(clip: Clip):
+    # frames   | | | | | | |      each 40 ms, one in 250 ms is looked at
+    # told     p . . . . . p
+    items = watch([clip.connected, *clip.sent()], seconds=3.9, rate_hz=4.0)
+    check_laws(items)
+    assert len(of(items, Modality.VIDEO)) == pytest.approx(15, abs=1)
+    told_ns = [
+        i.t_ns for i in items if isinstance(i, Packet | Progress) and i.modality is Modality.VIDEO
+    ]
+    assert max(np.diff(told_ns[:-1])) <= FRAME_NS + 12 * NS_PER_MS
+
+
 def test_a_stream_that_goes_is_told_of_and_comes_back(tmp_path: Path, clip: Clip):
     again = Clip(tmp_path / "b.ts", seconds=3)
     back_ns = BEGIN_NS + 9 * NS_PER_S
