@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ import pytest
 from streaming.settings import MediaSettings
 
 FLASH_S = 0.12
+ESTABLISHED, LISTEN = "01", "0A"  # as /proc/net/tcp has them
 SYSTEM_PYTHON = "/usr/bin/python3"  # which Debian's GStreamer bindings belong to
 RTSP = """
 import sys
@@ -130,9 +130,10 @@ def _sent(card: Path) -> list[str]:
 
 
 def _listens(port: int) -> bool:
-    """Whether a TCP port is taken; nobody connects, for a server may take one guest only."""
-    listening = Path("/proc/net/tcp").read_text() if sys.platform == "linux" else ""
-    return any(f":{port:04X} " in line and " 0A " in line for line in listening.splitlines())
+    """Whether a TCP port is listened on, or has its one guest already; nobody connects to find out,
+    for some servers take one guest only."""
+    sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(s[1].endswith(f":{port:04X}") and s[3] in (ESTABLISHED, LISTEN) for s in sockets)
 
 
 SERVERS = {"udp": udp, "rtmp": rtmp, "http": http, "rtsp": rtsp}
