@@ -33,7 +33,13 @@ from benchmarks.live_sources import Stand, stands, stream_of
 from benchmarks.report import show, write
 from streaming.health import HealthKind
 from streaming.results import Health, Message, Result
-from streaming.settings import AttuneSettings, OutputSettings, StreamSettings, SyntheticSettings
+from streaming.settings import (
+    AttuneSettings,
+    OutputSettings,
+    PipelineSettings,
+    StreamSettings,
+    SyntheticSettings,
+)
 from streaming.sinks import Sink
 from streaming.wire import decode
 
@@ -207,6 +213,7 @@ def running(
     settings = AttuneSettings(
         streams=(*streams, StreamSettings(name=WITNESS, sources=(scene,)), *others),
         output=OutputSettings(publish=""),
+        pipeline=PipelineSettings(max_age_ms=0),  # every window is asked for, on any machine
     )
     stop, reports = threading.Event(), list[Report]()
     warm_aligner()
