@@ -28,6 +28,7 @@ class Log:
     epochs: list[tuple[float, int]] = field(default_factory=list)
     numbers: set[Number] = field(default_factory=set)
     gone: list[Hole] = field(default_factory=list)
+    beats: int = 0
     mended: int = 0
     twice: int = 0
     garbled: int = 0
@@ -37,7 +38,7 @@ class Log:
         now_s = time.monotonic()
         match item:
             case Delivery(message=Heartbeat()):
-                pass
+                self.beats += 1
             case Delivery(message=message):
                 self._count(item, (message.epoch, message.stream, message.seq))
                 if isinstance(message, Result):

@@ -44,7 +44,7 @@ def test_nothing_is_lost_undetected_whatever_is_killed_cut_or_sent(
     with piped.running(2, 5.0, near) as pipeline:
         proxy = Proxy(pipeline.port)
         far.listen(f"tcp://127.0.0.1:{proxy.port}", pipeline.keys)
-        until(lambda: far.results)
+        until(lambda: far.results and far.beats)  # a heartbeat says where to ask for what is missed
         send_rubbish(pipeline.link("align"))
         proxy.cut()
         at_s = time.monotonic()
