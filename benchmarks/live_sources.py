@@ -24,6 +24,15 @@ from streaming.settings import (
     TextSettings,
 )
 from tests.integration.audio_server import AudioServer
+from tests.integration.network_servers import (
+    Server,
+    has_ffmpeg,
+    has_rtsp_server,
+    make_card,
+    rtmp,
+    rtsp,
+    udp,
+)
 
 
 class Stand(Protocol):
@@ -145,6 +154,24 @@ class MicrophoneStand:
             self._player.wait(5)
 
 
+class NetworkStand:
+    """A server of pictures and sound."""
+
+    modality = Modality.VIDEO
+
+    def __init__(self, server: Server) -> None:
+        self.settings = server.settings
+        self._server = server
+
+    def start(self) -> None:
+        """See `Stand`."""
+        self._server.start()
+
+    def kill(self) -> None:
+        """See `Stand`."""
+        self._server.kill()
+
+
 def stands(folder: Path) -> dict[str, Stand]:
     """All kinds that can be had on this machine, by name; none is started."""
     zmq, websocket, camera = free_ports(3)
@@ -166,6 +193,11 @@ def stands(folder: Path) -> dict[str, Stand]:
     }
     if shutil.which("pulseaudio"):
         found["microphone"] = MicrophoneStand(folder / "sound")
+    if has_ffmpeg():
+        card = make_card(folder / "card.mp4", 60)
+        found |= {"UDP": NetworkStand(udp(card)), "RTMP": NetworkStand(rtmp(card))}
+        if has_rtsp_server():
+            found["RTSP"] = NetworkStand(rtsp(card))
     return found
 
 

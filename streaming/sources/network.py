@@ -27,7 +27,8 @@ from streaming.sources.sound_run import SoundRun, chunk_ns
 
 POLL_S = 0.1
 SILENT_NS = 2 * NS_PER_S  # of one track
-BEHIND_NS = 500 * NS_PER_MS  # of what comes after a loss
+BEHIND_NS = 200 * NS_PER_MS  # how far promises of what is away stay behind
+FIRST_NS = 1 * NS_PER_S  # a new connection may give what is older meanwhile: nothing is promised
 
 
 class NetworkSource:
@@ -179,8 +180,12 @@ class NetworkSource:
                     back = self._health(HealthKind.RECOVERED, out.modality, words)
                     yield msgspec.structs.replace(back, t_ns=self._clock.now_ns())
                 yield out
+        now_ns = self._clock.now_ns()
+        new = self._connection
+        if new is not None and (new.settling or now_ns < new.since_ns + FIRST_NS):
+            return
         for modality in self._lost:
-            yield from outlet.promise(modality, self._clock.now_ns() - BEHIND_NS)
+            yield from outlet.promise(modality, now_ns - BEHIND_NS)
 
     def _health(
         self, kind: HealthKind, modality: Modality | None, detail: str, count: int = 0

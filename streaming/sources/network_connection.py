@@ -58,6 +58,7 @@ class NetworkConnection:
             )
         self._tracks = {t.track.index: t for t in tracks}
         self.heard_ns = {t.modality: now_ns for t in tracks}
+        self.since_ns = now_ns
 
     def take(self, arrived: Arrived) -> list[Item]:
         """What one more packet gives."""
@@ -83,6 +84,11 @@ class NetworkConnection:
                 track.rest()
                 items += _taken(track)
         return items
+
+    @property
+    def settling(self) -> bool:
+        """Whether packets are held back until the time line lies."""
+        return bool(self._held)
 
     @property
     def changed(self) -> bool:

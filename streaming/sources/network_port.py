@@ -24,7 +24,7 @@ from streaming.settings import MediaSettings
 from streaming.sources.backoff import next_delay_s
 from streaming.sources.media_open import choose_tracks, open_container
 
-READ_TIMEOUT_S = 1.5  # without a packet, and the stream's delay; a loss is known within 2 s
+READ_TIMEOUT_S = 1.2  # without a packet, and the stream's delay; a loss is known within 2 s
 FIRST_PAUSE_S, MOST_PAUSE_S = 0.1, 0.5  # before it is connected to again
 MOST_BYTES = 32 << 20
 MOST_ERRORS = 100  # in a row

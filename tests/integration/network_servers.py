@@ -43,16 +43,21 @@ GLib.MainLoop().run()
 """
 
 
+def has_ffmpeg() -> bool:
+    return shutil.which("ffmpeg") is not None
+
+
+def has_rtsp_server() -> bool:
+    probe = [SYSTEM_PYTHON, "-c", "import gi; gi.require_version('GstRtspServer', '1.0')"]
+    return (
+        Path(SYSTEM_PYTHON).exists()
+        and not subprocess.run(probe, capture_output=True, check=False).returncode
+    )
+
+
 def require_ffmpeg() -> None:
-    if shutil.which("ffmpeg") is None:
+    if not has_ffmpeg():
         pytest.skip("needs the program ffmpeg")
-
-
-def require_rtsp_server() -> None:
-    probe = "import gi; gi.require_version('GstRtspServer', '1.0')"
-    command = [SYSTEM_PYTHON, "-c", probe]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("needs gir1.2-gst-rtsp-server-1.0 and GStreamer's good plugins")
 
 
 def make_card(path: Path, seconds: int) -> Path:
@@ -97,27 +102,25 @@ class Server:
 
 
 def udp(card: Path) -> Server:
-    require_ffmpeg()
     url = f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
     return Server(url, [*_sent(card), "-f", "mpegts", f"{url}?pkt_size=1316"], lambda: True)
 
 
 def rtmp(card: Path) -> Server:
-    require_ffmpeg()
     port = free_port()
     url = f"rtmp://127.0.0.1:{port}/live/card"
     return Server(url, [*_sent(card), "-f", "flv", "-listen", "1", url], lambda: _listens(port))
 
 
 def http(card: Path) -> Server:
-    require_ffmpeg()
     port = free_port()
     url = f"http://127.0.0.1:{port}/card.ts"
     return Server(url, [*_sent(card), "-f", "mpegts", "-listen", "1", url], lambda: _listens(port))
 
 
 def rtsp(card: Path) -> Server:
-    require_rtsp_server()
+    if not has_rtsp_server():
+        pytest.skip("needs gir1.2-gst-rtsp-server-1.0 and GStreamer's good plugins")
     port = free_port()
     command = [SYSTEM_PYTHON, "-c", RTSP, str(port), str(card)]
     return Server(f"rtsp://127.0.0.1:{port}/card", command, lambda: _listens(port))

@@ -110,8 +110,8 @@ def test_a_stream_that_goes_is_told_of_and_comes_back(tmp_path: Path, clip: Clip
     script = [clip.connected, *clip.sent(), Gone("it broke"), 2 * NS_PER_S, *refused]
     items = watch([*script, again.connected, *again.sent(begin_ns=back_ns)], seconds=11.9)
     check_laws(items)
-    #  0 ......... 4 s |gone          refused, refused, ...       9 s |back
-    #  packets         |promises follow half a second behind           |packets
+    #  0 ......... 4 s |gone   refused, refused, ...   8 s |connected  9 s |back
+    #  packets         |promises follow 0.2 s behind       |none           |packets
     lost = [i for i in items if isinstance(i, Health) and i.kind is HealthKind.SOURCE_LOST]
     assert [i.modality for i in lost] == [Modality.VIDEO, Modality.AUDIO]
     assert all("it broke" in i.detail and "secret" not in i.detail for i in lost)
@@ -121,7 +121,7 @@ def test_a_stream_that_goes_is_told_of_and_comes_back(tmp_path: Path, clip: Clip
     assert all(back_ns < i.t_ns <= back_ns + NS_PER_S for i in back)
     promised = [i for i in items if isinstance(i, Progress) and not i.ended]
     at_most = max(p.t_ns for p in promised)
-    assert back_ns - NS_PER_S <= at_most <= back_ns
+    assert back_ns - 2 * NS_PER_S <= at_most <= back_ns
     times = [p.t_ns for p in of(items, Modality.VIDEO)]
     assert sum(t > back_ns for t in times) >= 60
     gaps = [i for i in items if isinstance(i, Health) and i.kind is HealthKind.GAP]
