@@ -358,5 +358,7 @@ def test_a_connection_that_broken_bytes_have_ended_is_made_anew_and_what_was_mis
             assert time.monotonic() < limit_s
         proxy.faults.broken = 0.0
         until(4)
-    assert got == ["beat", (1, "live"), (2, "mended"), (3, "mended")]
+    # The broken byte may lie in the second message or in the third.
+    assert got[:2] == ["beat", (1, "live")]
+    assert got[2:] in ([(2, "mended"), (3, "mended")], [(2, "live"), (3, "mended")])
     publisher.close()
