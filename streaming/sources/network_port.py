@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import av
+import msgspec
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet as AvPacket
@@ -102,6 +103,11 @@ class NetworkPort:
         self._released, self._renew = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True, name="network")
         self._first: Connected | None = self._connect()
+        self._settings = msgspec.structs.replace(  # a stream's modalities do not change
+            settings,
+            video=self._first.video is not None,
+            audio=self._first.audio is not None,
+        )
 
     @property
     def first(self) -> Connected:
@@ -159,6 +165,8 @@ class NetworkPort:
             self._released.clear()
             connected.container.close()
             self._first = connected = None
+        if connected is not None:  # made while it was closed
+            connected.container.close()
 
     def _connected_again(self) -> Connected | None:
         if self._stop.is_set():
