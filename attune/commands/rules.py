@@ -1,0 +1,28 @@
+"""`attune rules`: rules for events of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Check the rules of a configuration; see docs/events.md.")
+
+
+@app.command("check")
+def rules_check(
+    file: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Has events.rules.")],
+) -> None:
+    """Say what each rule does, or what is wrong with it, line by line."""
+    from attune.rules import check_rules
+
+    raise typer.Exit(check_rules(file))
+
+
+@app.command("names")
+def rules_names() -> None:
+    """List what the conditions of rules may name."""
+    from attune.rules import show_names
+
+    show_names()
