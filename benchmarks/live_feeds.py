@@ -23,8 +23,8 @@ import numpy as np
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
+from benchmarks.audio_server import AudioServer
 from benchmarks.scene import RATE, WORDS
-from tests.integration.audio_server import AudioServer
 
 WORDS_EVERY_S = 1.0
 

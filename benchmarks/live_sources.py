@@ -14,17 +14,9 @@ import threading
 from pathlib import Path
 from typing import Protocol
 
+from benchmarks.audio_server import AudioServer
 from benchmarks.live_stand import EVERY_S, WORDS
-from streaming.packets import Modality
-from streaming.settings import (
-    CameraSettings,
-    MicrophoneSettings,
-    SourceSettings,
-    StreamSettings,
-    TextSettings,
-)
-from tests.integration.audio_server import AudioServer
-from tests.integration.network_servers import (
+from benchmarks.network_servers import (
     Server,
     has_ffmpeg,
     has_rtsp_server,
@@ -32,6 +24,14 @@ from tests.integration.network_servers import (
     rtmp,
     rtsp,
     udp,
+)
+from streaming.packets import Modality
+from streaming.settings import (
+    CameraSettings,
+    MicrophoneSettings,
+    SourceSettings,
+    StreamSettings,
+    TextSettings,
 )
 
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from audio_server import AudioServer, ClickPlayer
+
+from benchmarks.audio_server import AudioServer, ClickPlayer
 
 TOOLS = ("pulseaudio", "pactl", "pacat")
 MS = 1e6

@@ -12,6 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.network_servers import (
+    SERVERS,
+    Server,
+    has_ffmpeg,
+    has_rtsp_server,
+    make_card,
+)
 from streaming.clock import NS_PER_MS, NS_PER_S
 from streaming.health import Health, HealthKind
 from streaming.packets import Modality, Packet
@@ -19,7 +26,6 @@ from streaming.settings import MediaSettings, VisionSettings
 from streaming.sources.base import Item
 from streaming.sources.network import NetworkSource
 from tests.integration.conftest import ANY_PORT, attune, messages, start
-from tests.integration.network_servers import SERVERS, Server, make_card, require_ffmpeg
 from tests.integration.test_trouble import kill_actor, wait_for_restarts
 
 WAIT_S = 20.0
@@ -28,12 +34,15 @@ BOTH = {Modality.VIDEO, Modality.AUDIO}
 
 @pytest.fixture(scope="module")
 def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    require_ffmpeg()
+    if not has_ffmpeg():
+        pytest.skip("needs the program ffmpeg")
     return make_card(tmp_path_factory.mktemp("card") / "card.mp4", 60)
 
 
 @pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest, card: Path) -> Iterator[Server]:
+    if request.param == "rtsp" and not has_rtsp_server():
+        pytest.skip("needs gir1.2-gst-rtsp-server-1.0 and GStreamer's good plugins")
     server = SERVERS[request.param](card)
     yield server
     server.kill()
@@ -136,8 +145,10 @@ def test_a_server_that_is_killed_and_begun_again(server: Server):
 
     #  flash and beep |1 |2 |3 |4 killed      lost       begun   recovered |1 |2 |3
     #  0 ms apart      x  x  x  x |-- < 2 s --|           |---- < 4 s -----| x  x  x
-    assert noticed_s < 2.2
-    assert back_s < 4.0
+    #  one that sends in pieces is waited for, and comes, as much later as it is said to
+    later_s = server.settings.delay_ms / 1000
+    assert noticed_s < 2.2 + later_s
+    assert back_s < 4.0 + later_s
     for items in (first, reader.items):
         apart = offsets_ms(items)
         assert len(apart) >= 3

@@ -1,20 +1,22 @@
 """Senders of one clip, each a process of its own that can be killed and begun again.
 
 The clip has a white picture and a beep at the beginning of each second, and black and silence
-otherwise. RTMP and MPEG-TS over UDP are sent by ffmpeg, RTSP by GStreamer's server, all from
-Debian.
+otherwise. RTMP, MPEG-TS over UDP and HTTP and the pieces of HLS are made by ffmpeg, RTSP by
+GStreamer's server, both from Debian.
 """
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from streaming.settings import MediaSettings
 
@@ -55,11 +57,6 @@ def has_rtsp_server() -> bool:
     )
 
 
-def require_ffmpeg() -> None:
-    if not has_ffmpeg():
-        pytest.skip("needs the program ffmpeg")
-
-
 def make_card(path: Path, seconds: int) -> Path:
     """The clip: H.264 at 25 pictures a second, a key picture twice a second, and AAC."""
     on = f"lt(mod(t,1),{FLASH_S})"
@@ -81,14 +78,18 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 class Server:
     """A sender at `url`; `start` returns once it sends or takes connections."""
 
-    def __init__(self, url: str, command: list[str], is_ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, url: str, command: list[str], is_ready: Callable[[], bool], *, delay_ms: float = 0
+    ) -> None:
         self.url, self._command, self._is_ready = url, command, is_ready
-        self.settings = MediaSettings(url=url, live=True)
+        self.settings = MediaSettings(url=url, live=True, delay_ms=delay_ms)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         pipe = subprocess.DEVNULL
-        self._process = subprocess.Popen(self._command, stdout=pipe, stderr=pipe, stdin=pipe)
+        self._process = subprocess.Popen(
+            self._command, stdout=pipe, stderr=pipe, stdin=pipe, start_new_session=True
+        )
         deadline = time.monotonic() + 20
         while not self._is_ready():
             assert time.monotonic() < deadline, f"{self.url} was not served"
@@ -96,7 +97,7 @@ class Server:
 
     def kill(self) -> None:
         if self._process is not None:
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 
@@ -118,9 +119,27 @@ def http(card: Path) -> Server:
     return Server(url, [*_sent(card), "-f", "mpegts", "-listen", "1", url], lambda: _listens(port))
 
 
+def hls(card: Path) -> Server:
+    """Pieces of one second, in a folder that a web server gives out."""
+    port = free_port()
+    folder = card.parent / f"hls-{port}"
+    playlist = folder / "card.m3u8"
+    serve = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory"]
+    pieces = ["-f", "hls", "-hls_time", "1", "-hls_flags", "delete_segments", str(playlist)]
+    script = (
+        f"rm -rf {shlex.quote(str(folder))}; mkdir {shlex.quote(str(folder))}; "
+        f"{shlex.join([*serve, str(folder), str(port)])} & "
+        f"exec {shlex.join([*_sent(card), *pieces])}"
+    )
+    return Server(
+        f"http://127.0.0.1:{port}/{playlist.name}",
+        ["sh", "-c", script],
+        lambda: _listens(port) and playlist.exists(),
+        delay_ms=3000,
+    )
+
+
 def rtsp(card: Path) -> Server:
-    if not has_rtsp_server():
-        pytest.skip("needs gir1.2-gst-rtsp-server-1.0 and GStreamer's good plugins")
     port = free_port()
     command = [SYSTEM_PYTHON, "-c", RTSP, str(port), str(card)]
     return Server(f"rtsp://127.0.0.1:{port}/card", command, lambda: _listens(port))
@@ -139,4 +158,4 @@ def _listens(port: int) -> bool:
     return any(s[1].endswith(f":{port:04X}") and s[3] in (ESTABLISHED, LISTEN) for s in sockets)
 
 
-SERVERS = {"udp": udp, "rtmp": rtmp, "http": http, "rtsp": rtsp}
+SERVERS = {"udp": udp, "rtmp": rtmp, "http": http, "hls": hls, "rtsp": rtsp}
