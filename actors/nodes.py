@@ -18,6 +18,7 @@ from actors.wires import Wires
 from streaming.clock import NS_PER_MS, SystemClock
 from streaming.errors import AttuneError
 from streaming.mailbox import Mailbox
+from streaming.results import Event
 from streaming.settings import AttuneSettings
 
 if TYPE_CHECKING:
@@ -256,22 +257,33 @@ class PublishNode(Node):
         self._sinks = open_sinks(self._settings, self._also_publish, again=self._turn > 0)
 
     def run(
-        self, published: Mapping[str, int] | None = None, ended: Mapping[str, int] | None = None
+        self,
+        published: Mapping[str, int] | None = None,
+        ended: Mapping[str, int] | None = None,
+        left_open: Sequence[Event] = (),
     ) -> tuple[dict[str, StreamTotals], list[str]]:
         """Publish until `stop`; what came of each stream, what failed."""
         from actors.publish import PublishStage
 
-        stage = self._stage = PublishStage(
-            self._settings, self._sinks, self._clock, published, ended
-        )
         pull, pulse = self._pull, self._pulse()
+        stage = self._stage = PublishStage(
+            self._settings,
+            self._sinks,
+            self._clock,
+            published,
+            ended,
+            left_open,
+            testify=lambda: pulse.beat(now=True, will=stage.will()),
+        )
         while not self._stop.is_set():
             some = pull.drain(POLL_MS)
             pulse.waits(len(some))
             for cargo in some:
                 stage.handle(cargo)
             stage.tick()
-            pulse.beat(now=bool(some), published=stage.published, ended=stage.ended)
+            if some or pulse.due:
+                will = stage.will()
+                pulse.beat(now=True, published=stage.published, ended=stage.ended, will=will)
         pull.close()
         pulse.close()
         stage.close()

@@ -19,7 +19,8 @@ from streaming.events.engine import EventEngine, rules_of
 from streaming.figures import Figures
 from streaming.health import Health, HealthKind
 from streaming.modality import Modality
-from streaming.results import Event, Prediction, Result, Status
+from streaming.open_events import OpenEvents
+from streaming.results import Event, Phase, Prediction, Result, Status
 from streaming.settings import AttuneSettings
 from streaming.sinks import MetricsSink, Publisher, Sink
 
@@ -37,7 +38,9 @@ class PublishStage:
 
     `published`: of streams that another stage has published so far, the last settled window. A
     window that comes a second time is passed over, and one that never came is told of as a gap.
-    `ended`: how many of each stream's segments are over.
+    `ended`: how many of each stream's segments are over. `left_open`: the ends of events that it
+    has left open; beside those that a journal knows of, they are the first that is said.
+    `testify`: is called before an event begins; `will` has its end by then.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class PublishStage:
         clock: Clock,
         published: Mapping[str, int] | None = None,
         ended: Mapping[str, int] | None = None,
+        left_open: Sequence[Event] = (),
+        testify: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings.events
         self._clock = clock
@@ -59,6 +64,11 @@ class PublishStage:
         self.ended = dict(ended or {})
         self.totals: dict[str, StreamTotals] = {}
         self.failures: list[str] = []
+        self._testify, self._open = testify, OpenEvents()
+        self._touched: set[str] = set()
+        known = {(e.stream, e.id): e for e in (*left_open, *self._publisher.left_open())}
+        for event in known.values():
+            self._send(event)
 
     def handle(self, cargo: Cargo) -> None:
         """Say what `cargo` amounts to."""
@@ -87,6 +97,12 @@ class PublishStage:
             kind = HealthKind.RECOVERED if works else HealthKind.SINK_FAILED
             for stream, totals in list(self.totals.items()):
                 self._send(Health(stream=stream, kind=kind, t_ns=totals.end_ns, detail=detail))
+
+    def will(self) -> dict[str, tuple[Event, ...]]:
+        """By stream, what its next publisher is to end if this one is lost; of those streams of
+        which something was said since this was asked for."""
+        touched, self._touched = self._touched, set()
+        return {stream: self._open.ends(stream) for stream in touched}
 
     def close(self) -> None:
         """Flush and close every sink. Streams that never ended have their events ended."""
@@ -196,14 +212,21 @@ class PublishStage:
 
     def _send_events(self, events: Sequence[Event], totals: StreamTotals) -> None:
         for event in events:
-            if event.phase == "start":
+            if event.phase is Phase.START:
                 totals.events[event.kind] = totals.events.get(event.kind, 0) + 1
+                self._note(event)
+                self._testify()
             self._send(event)
 
     def _send(self, message: Result | Event | Health) -> None:
         failure = self._try(lambda: self._publisher.publish(message))
+        self._note(message)
         if failure:
             self._tell_the_others(message.stream, failure)
+
+    def _note(self, message: Result | Event | Health) -> None:
+        self._open.take(message)
+        self._touched.add(message.stream)
 
     def _tell_the_others(self, stream: str, failure: str) -> None:
         end_ns = self._totals(stream).end_ns

@@ -20,6 +20,7 @@ from actors.records import RecordKeeper, Said
 from streaming.clock import NS_PER_MS, Clock
 from streaming.figures import GpuUse
 from streaming.keys import ClientKeys, ServerKeys
+from streaming.results import Event
 from streaming.sinks.zeromq import BoundSocket
 
 EVERY_NS = 200 * NS_PER_MS
@@ -30,7 +31,8 @@ class Sign(msgspec.Struct, frozen=True, kw_only=True):
     """One sign of life of the actor `name`, the `turn`-th to have that name.
 
     `cpu_s`: CPU time of its process, and of those it has begun, so far. `published`: by stream the
-    last window published, `ended`: how many of its segments are over (the publisher's).
+    last window published, `ended`: how many of its segments are over, `will`: of streams of
+    which it has said something, the ends to be said if it is lost (the publisher's).
     `accounts`: of the streams' packets (the aligner's). `beginnings`: of the streams (a reader's).
     `waiting`: the most that waited there since the last sign. `records`: what was logged since.
     """
@@ -40,6 +42,7 @@ class Sign(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float = 0.0
     published: dict[str, int] | None = None
     ended: dict[str, int] | None = None
+    will: dict[str, tuple[Event, ...]] | None = None
     accounts: dict[str, Carried] | None = None
     beginnings: dict[str, Beginning] | None = None
     waiting: int = 0
@@ -81,6 +84,7 @@ class Pulse:
         now: bool = False,
         published: dict[str, int] | None = None,
         ended: dict[str, int] | None = None,
+        will: dict[str, tuple[Event, ...]] | None = None,
         accounts: dict[str, Carried] | None = None,
         beginnings: dict[str, Beginning] | None = None,
         gpu: GpuUse | None = None,
@@ -96,6 +100,7 @@ class Pulse:
             cpu_s=time.process_time() + self._elsewhere_s(),
             published=published,
             ended=ended,
+            will=will,
             accounts=accounts,
             beginnings=beginnings,
             waiting=self._waiting,

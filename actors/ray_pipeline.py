@@ -199,6 +199,7 @@ class RayPipeline:
             self._replace(part, str(loss))
 
     def _replace(self, part: Part, why: str) -> None:
+        self._listen()  # to its last words
         now_ns = self._clock.now_ns()
         limit = self._settings.pipeline.restarts
         if self._settings.pipeline.pace == "fast" or not part.vitals.may_restart(now_ns):

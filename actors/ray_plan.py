@@ -42,7 +42,7 @@ class Plan:
     def parts(self, shares: Mapping[str, Sequence[StreamSettings]]) -> dict[str, Part]:
         """The parts by name, each before the one that hands over to it."""
         roster, standby = self._roster, self._settings.pipeline.standby
-        self._add("publish", lambda: (dict(roster.published), dict(roster.ended)))
+        self._add("publish", lambda: (dict(roster.published), dict(roster.ended), roster.left_open))
         self._add("infer", lambda: (self._at("publish"), dict(roster.published)), standby=standby)
         self._add(
             "align",

@@ -13,6 +13,7 @@ import msgspec
 from actors.messages import Assigned, Beginning
 from actors.pulse import Sign
 from streaming.control import State, StreamState
+from streaming.results import Event
 from streaming.settings import StreamSettings
 
 AT = "@"
@@ -54,13 +55,20 @@ class Roster:
         }
         self.published: dict[str, int] = {}
         self.ended: dict[str, int] = {}
+        self._wills: dict[str, tuple[Event, ...]] = {}
         self._beginnings: dict[str, Beginning] = {}
 
     def note(self, sign: Sign) -> None:
         """Take in what a part tells of the streams."""
         self.published.update(sign.published or {})
         self.ended.update(sign.ended or {})
+        self._wills.update(sign.will or {})
         self._beginnings.update(sign.beginnings or {})
+
+    @property
+    def left_open(self) -> tuple[Event, ...]:
+        """The ends of all events that are open, for the next publisher to say."""
+        return tuple(event for ends in self._wills.values() for event in ends)
 
     def over(self, name: str) -> bool:
         """Whether the stream's present segment has come to its end."""

@@ -23,8 +23,9 @@ from attune.mending import Mender
 from streaming.errors import UsageError, WireError
 from streaming.holes import Hole, HoleDetector, NewEpoch
 from streaming.keys import read_client_keys, use_keys
+from streaming.open_events import OpenEvents
 from streaming.results import Heartbeat, Message
-from streaming.wire import HEARTBEAT_TOPIC, decode
+from streaming.wire import HEARTBEAT_TOPIC, decode, encode
 
 # Messages kept here while the caller is busy; beyond it the newest are lost, and show as a hole.
 RECEIVE_HIGH_WATER_MARK = 10_000
@@ -38,17 +39,21 @@ _ADDRESS = re.compile(r"tcp://(\[[0-9A-Fa-f:.%\w]+\]|[^/:\[\]\s*]+):\d{1,5}|ipc:
 _STREAM = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
+Origin = Literal["live", "mended", "latest", "concluded"]
+
+
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One message, with the bytes it came as, and how it came.
 
     `live`: published just now. `mended`: missed at first, then fetched. `latest`: it was there
-    before this subscriber, and says how things stand.
+    before this subscriber, and says how things stand. `concluded`: an event's end that nobody sent,
+    but which is certain: its publisher was lost, or the end itself (`seq` is 0).
     """
 
     topic: bytes
     payload: bytes
     message: Message
-    origin: Literal["live", "mended", "latest"] = "live"
+    origin: Origin = "live"
 
 
 class Garbled(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +66,7 @@ class Garbled(msgspec.Struct, frozen=True, kw_only=True):
 Item = Delivery | Hole | NewEpoch | Garbled
 
 
-def _fetched(topic: bytes, payload: bytes, origin: Literal["mended", "latest"]) -> list[Item]:
+def _fetched(topic: bytes, payload: bytes, origin: Origin) -> list[Item]:
     try:
         message = decode(topic, payload)
     except WireError as error:
@@ -90,7 +95,7 @@ class Subscription:
         self._address = address
         self._keys = None if keys is None else read_client_keys(Path(keys))
         self._streams = None if streams is None else frozenset(map(_require_stream, streams))
-        self._detector = HoleDetector()
+        self._detector, self._open = HoleDetector(), OpenEvents()
         self._mend, self._latest_wanted = mend, latest
         self._mender: Mender | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -118,7 +123,7 @@ class Subscription:
         left_ms = timeout_ms
         while left_ms >= 0 and self._socket.poll(left_ms):
             self._silent_from_s = None
-            items = self._take(self._socket.recv_multipart())
+            items = self._with_ends(self._take(self._socket.recv_multipart()))
             if items:
                 return items
             left_ms = round((until_s - time.monotonic()) * 1000)
@@ -177,6 +182,15 @@ class Subscription:
             else:
                 return told  # it had come before
         return [*told, Delivery(topic=topic, payload=payload, message=message)]
+
+    def _with_ends(self, items: list[Item]) -> list[Item]:
+        """`items`, and before each the ends of events that it shows to be over."""
+        told: list[Item] = []
+        for item in items:
+            for event in self._open.take(item.message) if isinstance(item, Delivery) else ():
+                told += _fetched(*encode(event), "concluded")
+            told.append(item)
+        return told
 
     def _know_replay(self, address: str) -> None:
         if not (self._mend or self._latest_wanted) or not address:

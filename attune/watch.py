@@ -25,7 +25,8 @@ from attune.client import Delivery, Garbled, Item, Subscription
 from attune.view import LiveView
 from streaming.health import Health, HealthKind
 from streaming.holes import Hole, NewEpoch
-from streaming.results import Heartbeat
+from streaming.open_events import PUBLISHER_LOST
+from streaming.results import Event, Heartbeat
 from streaming.wire import json_line
 
 WAIT_NOTICE_S = 2.0
@@ -120,6 +121,8 @@ class _Goal:
             return
         self._left -= 1
         message = item.message
+        if isinstance(message, Event) and message.evidence.get("ended_by") == PUBLISHER_LOST:
+            return  # of a stream that may never be heard of again
         if isinstance(message, Health) and message.kind is HealthKind.STREAM_ENDED:
             self._running.discard(message.stream)
             self._ended.add(message.stream)

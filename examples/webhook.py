@@ -25,7 +25,7 @@ def post(url: str, delivery: Delivery, event: Event) -> bool:
     """Send one message; True when it was taken or will never be, False to try again."""
     headers = {
         "Content-Type": "application/json",
-        "Idempotency-Key": f"{event.stream}-{event.epoch}-{event.seq}",
+        "Idempotency-Key": f"{event.stream}-{event.epoch}-{event.seq}-{event.id}",
     }
     request = urllib.request.Request(url, delivery.payload, headers, method="POST")
     try:

@@ -17,12 +17,16 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from streaming.clock import NS_PER_S
-from streaming.errors import SinkError, on_one_line
+from streaming.errors import SinkError, WireError, on_one_line
+from streaming.open_events import OpenEvents
+from streaming.results import Event
+from streaming.wire import decode
 
 log = logging.getLogger(__name__)
 
 RETRY_NS = 10 * NS_PER_S
 TIDY_EVERY = 64  # messages
+RESULTS = (b"result/", b"result0")  # their topics lie between
 Row = tuple[int, bytes, bytes]  # number, topic, payload
 
 _SCHEMA = """
@@ -36,6 +40,12 @@ CREATE TABLE IF NOT EXISTS message (
     topic BLOB, payload BLOB
 );
 CREATE INDEX IF NOT EXISTS place ON message (epoch, stream, seq);
+"""
+
+# All but results, and of these the last of each stream and epoch: it tells how far that had come.
+_OF_EVENTS = """
+SELECT topic, payload FROM message WHERE topic NOT BETWEEN ? AND ? OR id IN
+    (SELECT MAX(id) FROM message WHERE topic BETWEEN ? AND ? GROUP BY epoch, stream) ORDER BY id
 """
 
 
@@ -99,6 +109,15 @@ class Journal:
                 rows.append(row)
                 size += len(row[1]) + len(row[2])
         return rows, False
+
+    def left_open(self) -> tuple[Event, ...]:
+        """The ends of all events that have none here, in the order of their beginnings."""
+        found = OpenEvents()
+        with suppress(sqlite3.Error), closing(self._database.cursor()) as cursor:
+            for row in cursor.execute(_OF_EVENTS, RESULTS * 2):
+                with suppress(WireError):  # of another version
+                    found.take(decode(*row))
+        return found.ends()
 
     def news(self) -> list[tuple[bool, str]]:
         """Whether it works again or no longer does, and why; told once."""

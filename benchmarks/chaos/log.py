@@ -39,6 +39,8 @@ class Log:
         match item:
             case Delivery(message=Heartbeat()):
                 self.beats += 1
+            case Delivery(origin="concluded"):
+                pass  # not a message of the publisher's
             case Delivery(message=message):
                 self._count(item, (message.epoch, message.stream, message.seq))
                 if isinstance(message, Result):

@@ -67,6 +67,10 @@ class Publisher:
         """Whether the journal works again or no longer does, and why; told once."""
         return self._replay.news() if self._replay is not None else []
 
+    def left_open(self) -> tuple[Event, ...]:
+        """The ends of events that earlier publishers left open, as far as a journal knows."""
+        return self._replay.left_open if self._replay is not None else ()
+
     def flush(self) -> None:
         """Have every sink hand on what it took."""
         self._each(self.sinks, lambda sink: sink.flush())

@@ -54,6 +54,7 @@ class ReplayServer:
         span_ns = round(span_s * NS_PER_S)
         self._ring = Ring(span_ns=span_ns, max_bytes=max_bytes, journal=journal)
         self._journal = journal
+        self.left_open = () if journal is None else journal.left_open()
         self._lock = threading.Lock()
         self._now_ns = monotonic_ns
         self._stop = threading.Event()

@@ -18,8 +18,9 @@ from streaming.health import Health, HealthKind
 from streaming.holes import Hole, NewEpoch
 from streaming.journal import Journal
 from streaming.keys import make_client_keys, make_server_keys, read_server_keys
+from streaming.open_events import PUBLISHER_LOST
 from streaming.replay import ReplayReply
-from streaming.results import Heartbeat
+from streaming.results import Event, Heartbeat, Phase
 from streaming.sinks import Publisher, ReplayServer, ZmqPublisher, open_replay
 from streaming.wire import decode, encode
 
@@ -283,6 +284,39 @@ def test_the_end_of_an_epoch_comes_back_from_the_journal(address, tmp_path):
     assert [(i.message.stream, i.message.seq) for i in mended][:2] == [("cam", 3), ("cam", 4)]
     turn = next(i for i in items if isinstance(i, NewEpoch))
     assert items.index(mended[1]) < items.index(turn)
+
+
+def test_an_event_of_a_publisher_that_was_killed_is_over(address):
+    # epoch A   face-1 |--- speech-1 |--- ✝
+    # epoch B                               end of face-1, a note     so speech-1 is over, too
+    def event(kind: str, phase: Phase) -> Event:
+        over = phase is Phase.END
+        return Event(stream="cam", id=f"{kind}-1", kind=kind, phase=phase, start_ns=1,
+                     end_ns=9 if over else None, label=kind, score=1.0,
+                     evidence={"ended_by": PUBLISHER_LOST} if over else {})  # fmt: skip
+
+    first = Setup(address)
+    with Subscription(address) as subscription:
+        first.attach(subscription)
+        first.publisher.publish(event("face", Phase.START))
+        first.publisher.publish(event("speech", Phase.START))
+        assert seen(drain(subscription)) == [(1, "live"), (2, "live")]
+        first.sink.close()  # without a last word: it was killed
+        first.server.close()
+        second = Setup(address)
+        second.publisher.publish(event("face", Phase.END))
+        second.publisher.publish(note())
+        items = second.attach(subscription)
+        second.publisher.close()
+    ends = [
+        (i.message.epoch, i.message.id, i.origin, i.message.evidence["ended_by"])
+        for i in items
+        if isinstance(i, Delivery) and isinstance(i.message, Event)
+    ]
+    before, now = first.publisher.epoch, second.publisher.epoch
+    assert [end[:2] for end in ends] == [(now, "face-1"), (before, "speech-1")]
+    assert ends[0][2] in ("live", "mended")
+    assert ends[1][2:] == ("concluded", PUBLISHER_LOST)
 
 
 def test_a_publisher_that_names_no_address_for_replay_is_listened_to_all_the_same(tmp_path):

@@ -6,6 +6,7 @@ import signal
 import socket
 import sqlite3
 import time
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
@@ -105,6 +106,13 @@ def test_parts_that_are_killed_are_started_anew_and_no_window_is_lost(
     with closing(sqlite3.connect(tmp_path / "journal")) as journal:
         kept = journal.execute("SELECT epoch, seq FROM message ORDER BY id").fetchall()
     assert kept == [(m["epoch"], m["seq"]) for m in messages(out)]
+    events = messages(out, "event")
+    begun = Counter((e["kind"], e["id"]) for e in events if e["phase"] == "start")
+    over = Counter((e["kind"], e["id"]) for e in events if e["phase"] == "end")
+    assert begun
+    assert begun <= over  # a kill right after an end may have it told once more
+    lost = [e["epoch"] for e in events if e["evidence"].get("ended_by") == "publisher lost"]
+    assert set(lost) == {results[-1]["epoch"]}
     health = messages(out, "health")
     restarts = [m["detail"].split(" was lost")[0] for m in health if m["kind"] == "restarted"]
     assert restarts == ["align", "publish"]

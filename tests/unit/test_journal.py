@@ -18,6 +18,7 @@ from streaming.errors import SinkError
 from streaming.health import Health, HealthKind
 from streaming.journal import RETRY_NS, TIDY_EVERY, Journal
 from streaming.replay import Ring
+from streaming.results import ClosedBy, Event, Phase, Result, Signals
 from streaming.wire import encode
 
 S = 10**9
@@ -172,3 +173,30 @@ def test_a_ring_with_a_journal_answers_for_an_epoch_that_is_over(tmp_path: Path)
     assert tuple(frames) == health(7, 2)
     asked |= {"last": 10**30}
     assert json.loads(ring.answer(json.dumps(asked).encode())[0])["type"] in ("replay", "refused")
+
+
+def test_the_events_that_a_publisher_left_open_are_known_to_the_next(tmp_path: Path):
+    # epoch 7   face-1 |3 ----------- 51 ✝      (and what is of no known version)
+    # epoch 8                               end
+    def say(kept: Journal, epoch: int, seq: int, phase: Phase) -> None:
+        event = Event(stream="cam", epoch=epoch, seq=seq, id="face-1", kind="face", phase=phase,
+                      start_ns=3, end_ns=None, label="face", score=1.0, evidence={})  # fmt: skip
+        kept.add(epoch, "cam", seq, encode(event))
+
+    first = journal(tmp_path)
+    assert first.left_open() == ()
+    say(first, 7, 1, Phase.START)
+    add(first, [2])
+    for index in (0, 1):
+        result = Result(stream="cam", epoch=7, seq=3 + index, index=index, start_ns=index,
+                        end_ns=index + 50, closed_by=ClosedBy.WATERMARK, sentiment=None,
+                        arousal=None, emotions=None, modalities={}, signals=Signals(),
+                        model="m")  # fmt: skip
+        first.add(7, "cam", 3 + index, encode(result))
+    first.close()
+    second = journal(tmp_path)
+    (end,) = second.left_open()
+    assert (end.id, end.phase, end.end_ns) == ("face-1", Phase.END, 51)
+    say(second, 8, 1, Phase.END)
+    assert second.left_open() == ()
+    second.close()

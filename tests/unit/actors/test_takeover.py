@@ -11,10 +11,13 @@ from actors.publish import PublishStage
 from actors.vitals import SPAN_NS, Vitals
 from streaming.clock import NS_PER_S, HandClock
 from streaming.health import Health, HealthKind
+from streaming.journal import Journal
 from streaming.keys import ClientKeys, run_keys
-from streaming.results import ClosedBy, Prediction, Result, Signals
+from streaming.open_events import PUBLISHER_LOST, OpenEvents
+from streaming.results import ClosedBy, Event, Phase, Prediction, Result, Signals
 from streaming.settings import AttuneSettings
-from streaming.sinks import MemorySink
+from streaming.sinks import MemorySink, ReplayServer
+from streaming.wire import encode as encode_message
 
 NEVER = threading.Event()
 
@@ -71,6 +74,47 @@ def test_what_was_published_before_is_not_published_again():
     for index in (3, 4, 5):
         desk.stage.handle(scored(index))
     assert desk.said() == [("result", 5)]
+
+
+def left(number: int) -> Event:
+    """The start of an event, as it was published."""
+    return Event(stream="s", epoch=1, seq=number, id=f"face-{number}", kind="face", label="face",
+                 phase=Phase.START, start_ns=3, end_ns=None, score=1.0, evidence={})  # fmt: skip
+
+
+def test_the_events_that_the_last_publisher_left_open_end_before_all_else():
+    # epoch 1   face-1 |------ ✝
+    # epoch 2                    end of face-1, result 5
+    known = OpenEvents()
+    known.take(left(1))
+    sink = MemorySink(live=False)
+    stage = PublishStage(AttuneSettings(), [sink], HandClock(), {"s": 4}, left_open=known.ends("s"))
+    stage.handle(scored(5))
+    end, result = sink.messages()
+    assert isinstance(end, Event)
+    assert (end.id, end.phase, end.seq, end.end_ns) == ("face-1", Phase.END, 1, 3)
+    assert end.evidence == {"ended_by": PUBLISHER_LOST}
+    assert isinstance(result, Result)
+    assert stage.will() == {"s": ()}
+    assert stage.will() == {}
+
+
+def test_a_run_ends_what_its_journal_says_the_last_run_left_open(tmp_path: Path):
+    def opened() -> ReplayServer:
+        journal = Journal(f"{tmp_path}/journal", span_ns=600 * NS_PER_S, max_bytes=10**6)
+        return ReplayServer(f"ipc://{tmp_path}/replay", journal=journal)
+
+    first = opened()
+    for number in (1, 2):  # the second begins where nobody heard the first end
+        first.send(*encode_message(left(number)))
+    first.close()
+    second, sink = opened(), MemorySink(live=False)
+    PublishStage(AttuneSettings(), [second, sink], HandClock()).close()
+    third = opened()
+    assert third.left_open == ()
+    third.close()
+    (end,) = (m for m in sink.messages() if isinstance(m, Event))
+    assert (end.id, end.phase, end.evidence["ended_by"]) == ("face-2", Phase.END, PUBLISHER_LOST)
 
 
 def test_windows_that_nobody_delivered_are_told_of_before_the_next():
