@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Sequence
 from functools import partial
 
+from actors.behind import Behind
 from actors.messages import Assigned, Beginning
 from actors.speech_kept import KeptRecogniser
 from actors.speech_open import Opener, open_speech
@@ -44,6 +45,7 @@ class Ingest:
     ) -> None:
         self._settings, self._clock, self._emit = settings, clock, emit
         self._open_recogniser = open_recogniser
+        self._behind = Behind(settings.pipeline.max_age_ms)
         self._readers: dict[str, StreamReader] = {}
         self._past_speech_s = 0.0  # of readers that others have taken the place of
         self._assigned: dict[str, Assigned] = {}
@@ -94,6 +96,7 @@ class Ingest:
             assigned.segment,
             recogniser,
             sends_words=stream.sends == "words",
+            behind=self._behind,
         )
 
     def start(self) -> None:

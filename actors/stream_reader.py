@@ -3,8 +3,8 @@
 One thread reads all scheduled sources of a stream, merged by the time at which a live device
 would have delivered them; each live source has a thread of its own. Packets leave when their
 hop is over, so that one hand-over carries a hop. In real time a reader that has fallen behind
-gives up pictures (and says so), never sound or words. Words that are made of the sound leave as
-soon as they are there.
+gives up pictures (and says so), never sound or words; when many are behind, all do. Words that are
+made of the sound leave as soon as they are there.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from actors.batching import HopBatcher, shifted
+from actors.behind import Behind
 from actors.messages import Beginning, Cargo, Packets, StreamOpened
 from actors.speech import SpeechLane
 from actors.speech_kept import KeptRecogniser
@@ -25,14 +26,13 @@ from streaming.errors import AttuneError
 from streaming.health import Health, HealthKind
 from streaming.packets import Modality, Packet, PacketBatch, Progress, VideoFrame
 from streaming.settings import AttuneSettings
-from streaming.sources.base import Item, Source, due_ns
+from streaming.sources.base import Item, Source, Sparing, due_ns
 from streaming.sources.faces import FaceReducer
 from streaming.sources.open import close_sources
 from streaming.sources.sound_run import chunk_ns
 
 log = logging.getLogger(__name__)
 
-NEVER_NS = 1 << 62
 STOP_S = 2.0  # how long the last words are waited for when a stream is stopped
 Emit = Callable[[Cargo], bool]
 
@@ -41,7 +41,8 @@ class StreamReader:
     """All sources of one stream. `emit` may block; it answers False when nobody takes more.
 
     `phase_ns`: how much later than now a paced stream's time begins. `segment`: how often the
-    stream has come to an end before. `recogniser`: makes its words of its sound.
+    stream has come to an end before. `recogniser`: makes its words of its sound. `behind`: of
+    all readers of the process.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class StreamReader:
         recogniser: KeptRecogniser | None = None,
         *,
         sends_words: bool = False,
+        behind: Behind | None = None,
     ) -> None:
         self._sends_words = sends_words
         self.name = self._name = name
@@ -63,8 +65,7 @@ class StreamReader:
         self._clock = clock
         self._emit = emit
         self._paced = settings.pipeline.pace == "realtime"
-        fresh_ns = round(settings.pipeline.max_age_ms * NS_PER_MS / 2) if self._paced else 0
-        self._fresh_ns = fresh_ns or NEVER_NS  # an older picture is not worth a look
+        self._behind = behind or Behind(settings.pipeline.max_age_ms)
         self._hop_ns = round(settings.windows.hop_ms * NS_PER_MS)
         self._phase_ns = phase_ns if self._paced else 0
         self._hears = any(s.live for s in sources if Modality.AUDIO in s.modalities)
@@ -73,6 +74,7 @@ class StreamReader:
         self._lock = threading.Lock()
         self._cut_ns = 0
         self._overdue = 0
+        self._spares = False
         self._segment = segment
         self._origin_ns = 0
         self._sources_ns = 0
@@ -221,9 +223,10 @@ class StreamReader:
     def _admit(self, item: Item, *, live: bool = False, ordered: bool = True) -> None:
         now_ns = self._clock.now_ns()
         if isinstance(item, Packet):
-            late_ns = now_ns - self._origin_ns - due_ns(item)
+            if self._paced:
+                self._keep_up(now_ns - self._origin_ns - due_ns(item), now_ns)
             if isinstance(item.payload, VideoFrame):
-                if late_ns > self._fresh_ns:
+                if not self._behind.may_look(self._name):
                     self._overdue += 1
                     return
                 item = self._reducer.observe(item)
@@ -240,6 +243,16 @@ class StreamReader:
                 self._hand_over_live(item)
         if self._speech is not None and not isinstance(item, Health):
             self._speech.hear(item)
+
+    def _keep_up(self, late_ns: int, now_ns: int) -> None:
+        """Have sources do with less while reading is late."""
+        self._behind.note(self._name, late_ns, now_ns)
+        spares = self._behind.must_spare(self._name, spares=self._spares)
+        if spares != self._spares:
+            self._spares = spares
+            for source in self._sources:
+                if isinstance(source, Sparing):
+                    source.spare(spares)
 
     def _hand_over_live(self, packet: Packet) -> None:
         """A device's hop leaves as soon as the device itself has passed the hop's end."""
@@ -295,6 +308,7 @@ class StreamReader:
             for batch in self._batcher.cut(self._cut_ns, self._derived):
                 self._send(batch)
         close_sources(self._sources)
+        self._behind.forget(self._name)
         if self._speech is not None:
             self._finish_words(self._speech)
 

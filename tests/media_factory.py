@@ -69,20 +69,22 @@ def write_clip(
     audio_ms: Sequence[tuple[int, int]] | None = None,
     sound: Samples = tone,
     captions: Sequence[Captions] = (),
+    keys_every: int | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
     """Write a clip of `seconds`.
 
     `video_ms`: presentation times of the pictures instead of a regular `fps`.
     `audio_ms`: spans (start, end) that have sound instead of all of it.
-    `captions`: tracks of them.
+    `captions`: tracks of them. `keys_every`: pictures from one key picture to the next,
+    also where pictures differ much.
     """
     container = av.open(str(path), "w", options=options or {})
     tracks = []
     if video:
         count = round(seconds * fps) if frames is None else frames
         times, base = (video_ms, MS) if video_ms is not None else (range(count), Fraction(1, fps))
-        tracks.append(_pictures(container, codec, fps, size, pix_fmt, times, base))
+        tracks.append(_pictures(container, codec, fps, size, pix_fmt, times, base, keys_every))
     if audio:
         spans = list(audio_ms) if audio_ms is not None else [(0, round(seconds * 1000))]
         tracks.append(_sound(container, audio_codec, audio_rate, layout, spans, sound))
@@ -94,12 +96,14 @@ def write_clip(
     return path
 
 
-def _pictures(container, codec, fps, size, pix_fmt, times, base):
+def _pictures(container, codec, fps, size, pix_fmt, times, base, keys_every):
     stream = container.add_stream(codec, rate=fps)
     stream.width, stream.height = size
     stream.pix_fmt = pix_fmt
     stream.codec_context.time_base = base
-    stream.codec_context.gop_size = 10
+    stream.codec_context.gop_size = keys_every or 10
+    if keys_every:
+        stream.options = {"sc_threshold": "0" if codec == "libx264" else "1000000000"}
 
     def encode():
         for n, t in enumerate(times):

@@ -8,7 +8,7 @@ delivers, and is then iterated once. It never sleeps and never looks at a clock 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from streaming.packets import Modality, Packet, Progress
 from streaming.results import Health
@@ -36,6 +36,15 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Release what is held and make a blocked `items()` end. May be called twice."""
+        ...
+
+
+@runtime_checkable
+class Sparing(Protocol):
+    """A source that can do with less of the machine."""
+
+    def spare(self, wanted: bool) -> None:
+        """Do so from now on, or no more. What is left out meanwhile is told of as `overload`."""
         ...
 
 

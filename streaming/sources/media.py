@@ -83,6 +83,12 @@ class MediaSource:
         if not self._iterating:
             self._container.close()
 
+    def spare(self, wanted: bool) -> None:
+        """Decode key pictures only, or all from the next key picture on."""
+        for track in self._tracks:
+            if isinstance(track, VideoTrack):
+                track.sparing = wanted
+
     def _open_tracks(
         self, settings: MediaSettings, vision: VisionSettings, hop_ns: int
     ) -> tuple[Track, ...]:

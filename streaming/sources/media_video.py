@@ -1,13 +1,18 @@
 """Pictures of a media file, thinned out to those that are looked at.
 
 Invariant: exactly the first frame at or after each tick `i / rate_hz` is converted and put out,
-at its own presentation time; what it covers ends where the next tick or frame takes over.
+at its own presentation time; what it covers ends where the next tick or frame takes over. While
+it is sparing only key pictures are decoded, and up to the next one after that: what lies between
+cannot be without what was left out. Pictures left out are counted in a `Health`.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.packet import Packet as AvPacket
 from av.video.frame import VideoFrame as AvVideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -24,6 +29,7 @@ from streaming.sources.ticks import Ticks
 MAX_SIDE_PX = 1280
 LIGHT_PX = (32, 18)  # to take the mean of
 MAX_FRAME_NS = NS_PER_S  # of a frame whose duration nobody knows
+MAX_KEYLESS_NS = 20 * NS_PER_S  # then the track is taken for one without key pictures
 
 
 class VideoTrack(Track):
@@ -39,6 +45,9 @@ class VideoTrack(Track):
         self._reformatter, self._small = VideoReformatter(), VideoReformatter()
         self._light = LightLog(vision.light_hz)
         self._pending: Packet | None = None
+        self.sparing = False
+        self._left_out = 0  # pictures since the last that was decoded
+        self._left_ns = 0  # time of the first of them
         self._seq = 0
         self._last_ns = -1
         rate = track.average_rate or track.guessed_rate
@@ -53,6 +62,44 @@ class VideoTrack(Track):
         if self._last_ns < 0:
             return self._start_ns
         return max(self._last_ns, min(self._ticks.next_ns, self.decoded_ns))
+
+    def feed(self, packet: AvPacket[Any] | None) -> None:
+        """Decode one packet, or leave it out."""
+        if packet is None or packet.dts is None or not packet.size:
+            super().feed(packet)
+            return
+        keyless = self._left_out and self.decoded_ns - self._left_ns > MAX_KEYLESS_NS
+        if packet.is_keyframe or not (self.sparing or self._left_out) or keyless:
+            self._say_left_out()
+            super().feed(packet)
+        else:
+            self._leave_out(packet.dts)
+
+    def finish(self) -> None:
+        """Nothing more comes: give out the rest and the track's end."""
+        if not self.ended:
+            self._say_left_out()
+        super().finish()
+
+    def _leave_out(self, dts: int) -> None:
+        """Count a picture that is not decoded; the first ends what the decoder has in hand."""
+        if not self._left_out:
+            super().feed(None)
+            self.track.codec_context.flush_buffers()
+        raw_ns = to_ns(dts, self._time_base)
+        t_ns = self._time_line.place(self.modality, raw_ns, 0).t_ns
+        if not self._left_out:
+            self._left_ns = t_ns
+            self._settle(t_ns)
+        self.packets += 1
+        self._left_out += 1
+        self._last_ns = max(self._last_ns, t_ns - 1)
+        self.decoded_ns = max(self.decoded_ns, t_ns)
+
+    def _say_left_out(self) -> None:
+        count, self._left_out = self._left_out, 0
+        if count:
+            self.say(HealthKind.OVERLOAD, "reading is behind: pictures not decoded", count)
 
     def rest(self) -> None:
         """Put out the pending picture, up to the real end of the track."""

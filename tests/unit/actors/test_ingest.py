@@ -165,6 +165,43 @@ def test_pictures_that_are_too_old_are_passed_over_and_counted() -> None:
     assert all(isinstance(p, FaceObservation) for b in batches for p in b.payloads)
 
 
+class Sparing(ScriptedSource):
+    """Pictures; notes where it was when it was asked to spare."""
+
+    def __init__(self, pictures: list[Item]) -> None:
+        super().__init__((Modality.VIDEO,), pictures)
+        self.asked: list[tuple[int, bool]] = []
+        self._at_ms = 0
+
+    def items(self) -> Iterator[Item]:
+        for item in super().items():
+            self._at_ms = item.t_ns // MS
+            yield item
+
+    def spare(self, wanted: bool) -> None:
+        self.asked.append((self._at_ms, wanted))
+
+
+def test_a_source_that_is_read_too_slowly_is_asked_to_do_with_less_until_it_is_not() -> None:
+    # picture every 50 ms, costs   100 ms ........ | nothing ...............
+    # late                         0 rising to 1 s | 0 from 2 s on
+    # mean                         over 250 ms      under 125 ms
+    # asked to spare                    yes ...............| no
+    class Slow(HandClock):
+        def wait_until(self, t_ns, stop=None):
+            reached = super().wait_until(t_ns, stop)
+            if t_ns < 1000 * MS and t_ns % (50 * MS) == 0:
+                self.advance(100 * MS)
+            return reached
+
+    source = Sparing([*(picture(i, 50 * i) for i in range(200)), ended(Modality.VIDEO, 10_000)])
+    read(source, clock=Slow())
+    assert [wanted for _, wanted in source.asked] == [True, False]
+    (began_ms, _), (over_ms, _) = source.asked
+    assert 250 < began_ms < 1000
+    assert 2000 < over_ms < 5000
+
+
 def test_streams_spread_their_hops_over_one_hop() -> None:
     # hop    |--------------------|
     # s0     ^    s1   ^    s2    ^    s3   (four streams, a quarter of a hop apart)
