@@ -60,7 +60,9 @@ def _guarded(text: str, act: Callable[[_Loader], Any]) -> Any:
 
 
 def _count(node: Any, known: dict[int, int]) -> int:
-    """How many values `node` comes to, with every alias written out."""
+    """How many values `node` comes to, with every alias written out; texts are looked at."""
+    if isinstance(node, str) and any("\ud800" <= character <= "\udfff" for character in node):
+        raise YamlTextError(f"{node!r} has half a character (a surrogate) in it; leave it out")
     if not isinstance(node, dict | list | tuple | set):
         return 1
     if id(node) not in known:

@@ -42,6 +42,12 @@ CREATE TABLE IF NOT EXISTS message (
 CREATE INDEX IF NOT EXISTS place ON message (epoch, stream, seq);
 """
 
+# SQLite takes any kind of value in any column.
+_STRANGE = """
+SELECT COUNT(*) FROM message WHERE typeof(epoch) || typeof(stream) || typeof(seq) || typeof(unix_ns)
+    || typeof(topic) || typeof(payload) != 'integertextintegerintegerblobblob'
+"""
+
 # All but results, and of these the last of each stream and epoch: it tells how far that had come.
 _OF_EVENTS = """
 SELECT topic, payload FROM message WHERE topic NOT BETWEEN ? AND ? OR id IN
@@ -152,6 +158,9 @@ class Journal:
             (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 raise sqlite3.DatabaseError(found)
+            (strange,) = database.execute(_STRANGE).fetchone()
+            if strange:
+                raise sqlite3.DatabaseError(f"{strange} rows hold values of a wrong kind")
             self._bytes = _size(database)
         except (sqlite3.Error, UnicodeDecodeError):
             database.close()

@@ -93,6 +93,7 @@ def _journal(data: bytes) -> None:
     kept = Journal(str(path), span_ns=10**12, max_bytes=1000)
     try:
         kept.between(7, "cam", 1, 2**63 - 1, 1000)
+        kept.left_open()
         for seq in (1, 2):
             kept.add(7, "cam", seq, (b"result/cam", b"{}"))
         kept.between(7, "cam", 1, 5, 1000)

@@ -75,6 +75,23 @@ def test_a_journal_that_is_another_programs_is_refused_and_kept(tmp_path: Path) 
     assert [p.name for p in tmp_path.glob("*damaged*")] == []
 
 
+@pytest.mark.parametrize("column", ["epoch", "stream", "seq", "unix_ns", "topic", "payload"])
+def test_a_journal_with_values_of_a_wrong_kind_is_set_aside(tmp_path: Path, column: str) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(str(path), span_ns=S, max_bytes=1000)
+    journal.add(7, "cam", 1, (b"result/cam", b"{}"))
+    journal.close()
+    with sqlite3.connect(path) as database:
+        database.execute(f"UPDATE message SET {column} = x'00'")
+        if column in ("topic", "payload"):
+            database.execute(f"UPDATE message SET {column} = 5")
+    database.close()
+    with_what_is_wrong = Journal(str(path), span_ns=S, max_bytes=1000)
+    assert with_what_is_wrong.between(7, "cam", 1, 2, 1000) == ([], False)
+    assert with_what_is_wrong.left_open() == ()
+    assert len(list(tmp_path.glob("journal.damaged-*"))) == 1
+
+
 def test_a_journal_whose_schema_is_no_text_is_set_aside(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     Journal(str(path), span_ns=S, max_bytes=1000).close()
@@ -221,3 +238,10 @@ def test_a_file_that_is_no_recording_is_refused(tmp_path: Path, data: bytes) -> 
 def test_health_of_a_stream_named_by_others_survives() -> None:
     with pytest.raises(WireError, match="cannot stand in a topic"):
         wire.encode(Health(stream="a\nb", kind=HealthKind.GAP, t_ns=0))
+
+
+def test_half_a_character_in_yaml_is_refused() -> None:
+    for text in ('{"a\\ud800": 1}', 'a: "\\udfff"', 'a: [1, {b: "\\ud83d"}]'):
+        with pytest.raises(yaml_text.YamlTextError, match="half a character"):
+            yaml_text.parse(text)
+    assert yaml_text.parse('a: "\\U0001F600"') == {"a": "\U0001f600"}
