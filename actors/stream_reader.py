@@ -33,6 +33,7 @@ from streaming.sources.sound_run import chunk_ns
 
 log = logging.getLogger(__name__)
 
+RUN_UP_NS = 12 * NS_PER_S  # before what is wanted of a file; key pictures may be so far apart
 STOP_S = 2.0  # how long the last words are waited for when a stream is stopped
 Emit = Callable[[Cargo], bool]
 
@@ -186,6 +187,7 @@ class StreamReader:
             item = shifted(own, self._sources_ns)
             due = due_ns(item)
             if item.t_ns < self._begin_ns and not _matters(item):
+                self._spare(item.t_ns < self._begin_ns - RUN_UP_NS)
                 continue  # read before, or while nobody read
             while due > self._cut_ns + self._hop_ns:
                 self._cut_at(self._cut_ns + self._hop_ns)
@@ -247,12 +249,14 @@ class StreamReader:
     def _keep_up(self, late_ns: int, now_ns: int) -> None:
         """Have sources do with less while reading is late."""
         self._behind.note(self._name, late_ns, now_ns)
-        spares = self._behind.must_spare(self._name, spares=self._spares)
-        if spares != self._spares:
-            self._spares = spares
+        self._spare(self._behind.must_spare(self._name, spares=self._spares))
+
+    def _spare(self, wanted: bool) -> None:
+        if wanted != self._spares:
+            self._spares = wanted
             for source in self._sources:
                 if isinstance(source, Sparing):
-                    source.spare(spares)
+                    source.spare(wanted)
 
     def _hand_over_live(self, packet: Packet) -> None:
         """A device's hop leaves as soon as the device itself has passed the hop's end."""

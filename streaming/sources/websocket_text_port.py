@@ -6,6 +6,8 @@ before is read before the loss is told.
 
 from __future__ import annotations
 
+import logging
+
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.frames import CloseCode
 from websockets.sync.client import connect
@@ -15,6 +17,11 @@ from streaming.errors import PortLostError, SourceError
 from streaming.sources.text_address import TextAddress
 from streaming.sources.text_port import CUT_BYTES, Arrival
 from streaming.sources.websocket_fault import fault_of, own_code
+
+# What the library says of a connection is told as health, without its traceback.
+log = logging.getLogger(__name__)
+log.setLevel(logging.WARNING)  # below, it writes down headers
+log.addFilter(lambda record: not record.exc_info)
 
 OPEN_S, CLOSE_S = 3.0, 0.3
 PING_S, PONG_S = 0.6, 1.0  # with CLOSE_S, silence is seen within 2 s
@@ -36,6 +43,7 @@ class WebSocketPort:
                 ping_timeout=PONG_S,
                 max_size=CUT_BYTES,
                 max_queue=address.waiting,  # frames; beyond it the server waits
+                logger=log,
             )
         except (OSError, WebSocketException) as error:
             raise SourceError(

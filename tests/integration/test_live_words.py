@@ -150,7 +150,7 @@ def test_a_websocket_server_comes_and_goes_and_too_much_costs_one_connection():
     chat.stop()
 
 
-def test_a_server_that_falls_silent_is_seen_by_ping():
+def test_a_server_that_falls_silent_is_seen_by_ping(caplog):
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     held: list[socket.socket] = []
@@ -176,6 +176,7 @@ def test_a_server_that_falls_silent_is_seen_by_ping():
         peer.close()
     listener.close()
     assert took_s < 4.0  # 1.9 s on a quiet machine
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_a_server_that_is_not_there_or_refuses_is_a_clear_error():

@@ -202,6 +202,19 @@ def test_a_source_that_is_read_too_slowly_is_asked_to_do_with_less_until_it_is_n
     assert 2000 < over_ms < 5000
 
 
+def test_of_what_is_past_when_a_stream_is_resumed_only_the_last_seconds_are_read_in_full() -> None:
+    # read      0 ....... 18 s | 18 .. 30 s | from 30 s on
+    # spared    yes            | no         | no
+    pictures = [picture(i, 500 * i) for i in range(80)]
+    source = Sparing([*pictures, ended(Modality.VIDEO, 40_000)])
+    clock, sent = HandClock(30_000 * MS), list[Cargo]()
+    reader = StreamReader("s", [source], AttuneSettings(), clock, lambda c: not sent.append(c))
+    reader.run(Beginning(origin_ns=0))
+    assert source.asked == [(0, True), (18_000, False)]
+    batches = [c.batch for c in sent if isinstance(c, Packets)]
+    assert [int(t) // MS for b in batches for t in b.header[:, T_NS]][0] == 30_000
+
+
 def test_streams_spread_their_hops_over_one_hop() -> None:
     # hop    |--------------------|
     # s0     ^    s1   ^    s2    ^    s3   (four streams, a quarter of a hop apart)
