@@ -18,6 +18,7 @@ import msgspec
 
 from actors.batching import HopBatcher, shifted
 from actors.behind import Behind
+from actors.looks import Looks
 from actors.messages import Beginning, Cargo, Packets, StreamOpened
 from actors.speech import SpeechLane
 from actors.speech_kept import KeptRecogniser
@@ -26,8 +27,7 @@ from streaming.errors import AttuneError
 from streaming.health import Health, HealthKind
 from streaming.packets import Modality, Packet, PacketBatch, Progress, VideoFrame
 from streaming.settings import AttuneSettings
-from streaming.sources.base import Item, Source, Sparing, due_ns
-from streaming.sources.faces import FaceReducer
+from streaming.sources.base import Item, Source, due_ns
 from streaming.sources.open import close_sources
 from streaming.sources.sound_run import chunk_ns
 
@@ -66,7 +66,6 @@ class StreamReader:
         self._clock = clock
         self._emit = emit
         self._paced = settings.pipeline.pace == "realtime"
-        self._behind = behind or Behind(settings.pipeline.max_age_ms)
         self._hop_ns = round(settings.windows.hop_ms * NS_PER_MS)
         self._phase_ns = phase_ns if self._paced else 0
         self._hears = any(s.live for s in sources if Modality.AUDIO in s.modalities)
@@ -74,14 +73,14 @@ class StreamReader:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._cut_ns = 0
-        self._overdue = 0
-        self._spares = False
         self._segment = segment
         self._origin_ns = 0
         self._sources_ns = 0
         self._begin_ns = 0
         self._handed = 0
-        self._reducer = FaceReducer(settings.vision)
+        self._looks = Looks(
+            name, sources, settings.vision, behind or Behind(settings.pipeline.max_age_ms)
+        )
         self._patience_ns = round(
             (settings.windows.deadline_ms + settings.windows.revise_ms) * NS_PER_MS
         )
@@ -187,7 +186,7 @@ class StreamReader:
             item = shifted(own, self._sources_ns)
             due = due_ns(item)
             if item.t_ns < self._begin_ns and not _matters(item):
-                self._spare(item.t_ns < self._begin_ns - RUN_UP_NS)
+                self._looks.spare(item.t_ns < self._begin_ns - RUN_UP_NS)
                 continue  # read before, or while nobody read
             while due > self._cut_ns + self._hop_ns:
                 self._cut_at(self._cut_ns + self._hop_ns)
@@ -226,12 +225,12 @@ class StreamReader:
         now_ns = self._clock.now_ns()
         if isinstance(item, Packet):
             if self._paced:
-                self._keep_up(now_ns - self._origin_ns - due_ns(item), now_ns)
+                self._looks.keep_up(now_ns - self._origin_ns - due_ns(item), now_ns)
             if isinstance(item.payload, VideoFrame):
-                if not self._behind.may_look(self._name):
-                    self._overdue += 1
+                looked_at = self._looks.at(item)
+                if looked_at is None:
                     return
-                item = self._reducer.observe(item)
+                item = looked_at
             item = _received(item, now_ns)
         with self._lock:
             words = isinstance(item, Packet) and item.modality is Modality.TEXT
@@ -245,18 +244,6 @@ class StreamReader:
                 self._hand_over_live(item)
         if self._speech is not None and not isinstance(item, Health):
             self._speech.hear(item)
-
-    def _keep_up(self, late_ns: int, now_ns: int) -> None:
-        """Have sources do with less while reading is late."""
-        self._behind.note(self._name, late_ns, now_ns)
-        self._spare(self._behind.must_spare(self._name, spares=self._spares))
-
-    def _spare(self, wanted: bool) -> None:
-        if wanted != self._spares:
-            self._spares = wanted
-            for source in self._sources:
-                if isinstance(source, Sparing):
-                    source.spare(wanted)
 
     def _hand_over_live(self, packet: Packet) -> None:
         """A device's hop leaves as soon as the device itself has passed the hop's end."""
@@ -274,7 +261,7 @@ class StreamReader:
         self._wait_until(boundary_ns)
         with self._lock:
             self._cut_ns = boundary_ns
-            self._report_overdue()
+            self._report_missed()
             for batch in self._batcher.cut(boundary_ns, self._unpromised()):
                 self._send(batch)
 
@@ -287,32 +274,22 @@ class StreamReader:
             if not source.ordered or (source.live and m is not Modality.TEXT)
         }
 
-    def _report_overdue(self) -> None:
+    def _report_missed(self) -> None:
         if self._speech is not None and (missed := self._speech.missed(self._cut_ns)):
             self._batcher.add(missed)
-        if self._overdue:
-            self._batcher.add(
-                Health(
-                    stream=self._name,
-                    kind=HealthKind.OVERLOAD,
-                    t_ns=self._cut_ns,
-                    modality=Modality.VIDEO,
-                    count=self._overdue,
-                    detail="reading is behind: pictures passed over to stay in real time",
-                )
-            )
-            self._overdue = 0
+        if passed_over := self._looks.passed_over(self._cut_ns):
+            self._batcher.add(passed_over)
 
     def _finish(self) -> None:
         with self._lock:
-            self._report_overdue()
+            self._report_missed()
             for modality in self.modalities:
                 if modality not in self._derived:
                     self._batcher.end(modality, self._cut_ns)
             for batch in self._batcher.cut(self._cut_ns, self._derived):
                 self._send(batch)
         close_sources(self._sources)
-        self._behind.forget(self._name)
+        self._looks.end()
         if self._speech is not None:
             self._finish_words(self._speech)
 
@@ -321,7 +298,7 @@ class StreamReader:
         patience_s = self._patience_ns / NS_PER_S
         speech.finish(min(patience_s, STOP_S) if self._stop.is_set() else patience_s)
         with self._lock:
-            self._report_overdue()
+            self._report_missed()
             for batch in self._batcher.cut(self._cut_ns, self._derived):
                 self._send(batch)
 
