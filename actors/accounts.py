@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from streaming.aligner import Counts
+from streaming.ledger import Counts
 
 RESTART = "restart"
 

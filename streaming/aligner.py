@@ -12,19 +12,18 @@ from __future__ import annotations
 
 import copy
 
-import msgspec
 import numpy as np
 
 from streaming import aligner_kernels as k
 from streaming.aligner_kernels import META, READY, admit, close
+from streaming.aligner_lanes import Grids, Lane, initial_state
 from streaming.errors import UsageError
+from streaming.ledger import Counts, Ledger
 from streaming.packets import HEADER_COLUMNS, SEQ, T_NS, Int64Array, Modality, PacketBatch, Payload
 from streaming.results import Health, HealthKind
 from streaming.windows import (
     ClosedBy,
     Grid,
-    ModalitySpec,
-    Resampling,
     View,
     ViewState,
     Window,
@@ -32,64 +31,9 @@ from streaming.windows import (
 )
 
 CAPACITY = 1 << 16
-POINTS = 100_000  # of one grid
-NS_PER_S = 1_000_000_000
 
 _STATES = (ViewState.ABSENT, ViewState.EMPTY, ViewState.GAPPY, ViewState.COMPLETE)
 _CLOSED_BY = (None, ClosedBy.WATERMARK, ClosedBy.DEADLINE, ClosedBy.END)
-
-
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the packets of one modality went. `dropped`: by reason, reasons that occurred."""
-
-    pushed: int
-    windowed: int
-    pending: int
-    dropped: dict[str, int]
-
-
-class Ledger(Counts, frozen=True, kw_only=True):
-    """Where all packets of a stream went: pushed = windowed + sum(dropped) + pending, always."""
-
-    modalities: dict[Modality, Counts]
-
-
-class _Grids:
-    """Where the kernel writes grids: those of all modalities, end to end."""
-
-    def __init__(self, points: int) -> None:
-        self.points = np.zeros((2, points), np.int64)
-        self.weight = np.zeros(points, np.float32)
-        self.mask = np.zeros(points, np.bool_)
-
-
-class _Lane:
-    """What one modality has outside the arrays: payloads, row for row as held, and its grid."""
-
-    __slots__ = (
-        "left",
-        "linear",
-        "m",
-        "mask",
-        "modality",
-        "payloads",
-        "right",
-        "room",
-        "step_ns",
-        "weight",
-    )
-
-    def __init__(self, m: int, spec: ModalitySpec, line: Int64Array, grids: _Grids) -> None:
-        self.m = m
-        self.modality = spec.modality
-        self.payloads: list[Payload] = []
-        self.room = 0
-        self.linear = spec.resampling is Resampling.LINEAR
-        self.step_ns = int(line[k.STEP])
-        mine = slice(int(line[k.GRID_FROM]), int(line[k.GRID_FROM] + line[k.GRID_SIZE]))
-        self.left, self.right = grids.points[:, mine]
-        self.weight, self.mask = grids.weight[mine], grids.mask[mine]
-        self.weight.flags.writeable = self.linear  # the nearest packet has no weight: zeros, shared
 
 
 class Aligner:
@@ -107,8 +51,8 @@ class Aligner:
             raise UsageError(f"stream {stream}: an aligner holds at least 1 packet, not {capacity}")
         self._stream = stream
         self._state = initial_state(stream, spec, capacity)
-        self._grids = grids = _Grids(int(self._state[:-1, k.GRID_SIZE].sum()))
-        self._lanes = [_Lane(m, s, self._state[m], grids) for m, s in enumerate(spec.modalities)]
+        self._grids = grids = Grids(int(self._state[:-1, k.GRID_SIZE].sum()))
+        self._lanes = [Lane(m, s, self._state[m], grids) for m, s in enumerate(spec.modalities)]
         self._lane_of = {lane.modality: lane for lane in self._lanes}
         self._hop_ns, self._length_ns = spec.hop_ns, spec.length_ns
         self._due_ns = spec.length_ns + spec.deadline_ns if spec.deadline_ns else k.LATEST_NS
@@ -162,7 +106,7 @@ class Aligner:
             self._health.extend(batch.health)
         self._flags = answer
 
-    def _rearrange(self, lane: _Lane, payloads: tuple[Payload, ...]) -> None:
+    def _rearrange(self, lane: Lane, payloads: tuple[Payload, ...]) -> None:
         """Bring the payloads into the order that the kernel has given the rows."""
         line = self._state[lane.m]
         place = int(line[k.PLACE])
@@ -170,7 +114,7 @@ class Aligner:
         pool = [*lane.payloads[place:], *payloads]
         lane.payloads[place:] = [pool[i] for i in self._order[lane.m, :moved].tolist()]
 
-    def _publish_refusals(self, lane: _Lane) -> None:
+    def _publish_refusals(self, lane: Lane) -> None:
         line = self._state[lane.m]
         latest = max(int(line[k.SEEN]), 0)
         for place, reason in enumerate(k.REASONS):
@@ -243,7 +187,7 @@ class Aligner:
         return window
 
     def _view(
-        self, lane: _Lane, headers: Int64Array, row: int, figures: list[int], start_ns: int
+        self, lane: Lane, headers: Int64Array, row: int, figures: list[int], start_ns: int
     ) -> View:
         n, new_from, covered_ns, state, uncertainty_ns, gone, moved = figures
         payloads = lane.payloads
@@ -263,7 +207,7 @@ class Aligner:
             del payloads[:gone]
         return view
 
-    def _grid(self, lane: _Lane, start_ns: int) -> Grid:
+    def _grid(self, lane: Lane, start_ns: int) -> Grid:
         left = lane.left.copy()
         return Grid(
             start_ns=start_ns,
@@ -334,7 +278,7 @@ class Aligner:
             modalities=modalities,
         )
 
-    def _counts(self, lane: _Lane) -> Counts:
+    def _counts(self, lane: Lane) -> Counts:
         line = self._state[lane.m]
         held = self._rows[lane.m, line[k.HEAD] : line[k.TAIL], T_NS]
         dropped = line[k.DROPPED : k.DROPPED + len(k.REASONS)].tolist()
@@ -355,7 +299,7 @@ class Aligner:
         for lane in self._lanes:
             lane.room = capacity
 
-    def _make_room(self, lane: _Lane, n: int) -> None:
+    def _make_room(self, lane: Lane, n: int) -> None:
         """Let `n` more rows fit behind TAIL: move the held rows to the front, or grow."""
         need = min(len(lane.payloads) + n, self._capacity)
         rows = self._rows
@@ -378,48 +322,6 @@ class Aligner:
             f"(n, {HEADER_COLUMNS}) header for n payloads; got stream {batch.stream}, "
             f"{batch.modality}, header {batch.header.shape}, {len(batch.payloads)} payloads"
         )
-
-
-def initial_state(stream: str, spec: WindowSpec, capacity: int) -> Int64Array:
-    """Check `spec` and lay it out as the kernels want it."""
-    check(stream, spec)
-    state = np.zeros((len(spec.modalities) + 1, k.COLUMNS), np.int64)
-    state[-1, k.HOP], state[-1, k.LENGTH] = spec.hop_ns, spec.length_ns
-    state[-1, k.LATENESS], state[-1, k.DEADLINE] = spec.lateness_ns, spec.deadline_ns
-    state[-1, k.CAPACITY] = capacity
-    points = 0
-    for line, s in zip(state, spec.modalities, strict=False):
-        line[k.SEEN] = line[k.REACH] = line[k.COVER] = k.NEVER_NS
-        line[k.CONTINUOUS], line[k.MAX_GAP] = s.continuous, s.max_gap_ns
-        line[k.LINEAR], line[k.TOLERANCE] = s.resampling is Resampling.LINEAR, s.tolerance_ns
-        line[k.GRID_FROM] = points
-        if s.grid_hz > 0:
-            line[k.STEP] = step_ns = round(NS_PER_S / s.grid_hz)
-            line[k.GRID_SIZE] = -(-spec.length_ns // step_ns)
-        points += int(line[k.GRID_SIZE])
-    return state
-
-
-def check(stream: str, spec: WindowSpec) -> None:
-    """Refuse a spec that cannot be: one clear line."""
-    faults = [
-        (not 0 < spec.hop_ns <= spec.length_ns <= 24 * k.HOUR_NS, "0 < hop <= length <= 24 h"),
-        (spec.hop_ns > 0 and spec.length_ns % spec.hop_ns != 0, "a length that is n * hop"),
-        (min(spec.lateness_ns, spec.deadline_ns) < 0, "lateness and deadline >= 0"),
-        (max(spec.lateness_ns, spec.deadline_ns) > 24 * k.HOUR_NS, "lateness, deadline <= 24 h"),
-        (not spec.modalities, "at least one modality"),
-        (len({s.modality for s in spec.modalities}) < len(spec.modalities), "unique modalities"),
-    ]
-    for s in spec.modalities:
-        low, high = min(s.max_gap_ns, s.tolerance_ns), max(s.max_gap_ns, s.tolerance_ns)
-        faults += [
-            (not 0 <= low <= high <= 24 * k.HOUR_NS, "0 <= max_gap, tolerance <= 24 h"),
-            (not 0 <= s.grid_hz <= NS_PER_S, "0 <= grid_hz <= 1e9"),
-            (s.grid_hz * spec.length_ns > POINTS * NS_PER_S, f"at most {POINTS} grid points"),
-        ]
-    for is_wrong, wanted in faults:
-        if is_wrong:
-            raise UsageError(f"stream {stream}: windows need {wanted}; got {spec}")
 
 
 def _health_order(health: Health) -> tuple[int, str, str, str, int]:

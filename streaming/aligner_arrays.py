@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streaming import aligner_kernels as k
-from streaming.aligner import initial_state
+from streaming.aligner_lanes import initial_state
 from streaming.packets import DURATION_NS, SEQ, T_NS, Float32Array, Int64Array
 from streaming.windows import WindowSpec
 

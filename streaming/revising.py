@@ -12,9 +12,10 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from streaming.aligner import Aligner, Ledger
+from streaming.aligner import Aligner
 from streaming.clock import NS_PER_MS
 from streaming.health import Health
+from streaming.ledger import Ledger
 from streaming.modality import Modality
 from streaming.packets import PacketBatch
 from streaming.windows import Status, View, Window, WindowSpec
