@@ -1,6 +1,7 @@
 """The account of a stream's packets over the lives of several aligners.
 
-An aligner that takes another's place gets packets a second time, and must not count them twice.
+An aligner that takes another's place gets packets a second time, and must not count them twice. A
+reader that takes another's place counts from 0, while what the other had read may still come.
 Invariant: at a stream's end pushed = windowed + dropped, where "restart" counts packets that went
 down with an aligner and did not come again, and those that were lost on the way to it.
 """
@@ -19,10 +20,12 @@ RESTART = "restart"
 class Carried(msgspec.Struct, frozen=True, kw_only=True):
     """What an aligner knew of one stream when it was last heard of.
 
-    `number`: packets that the reader had handed over to it, as `Packets.number` counts.
+    `number`: packets that the newest reader, which began at `reader` of the stream's time, had
+    handed over to it, as `Packets.number` counts.
     """
 
     segment: int = 0
+    reader: int = 0
     number: int = 0
     pushed: int = 0
     windowed: int = 0
@@ -35,27 +38,33 @@ class Account:
 
     def __init__(self, before: Carried | None = None) -> None:
         self._before = before or Carried()
-        self._number: int | None = None if before else 0
+        self._newest = self._before.reader
+        self._numbers: dict[int, int] = {} if before else {0: 0}  # of packets, by reader
         self._again = 0
         self._lost = 0
 
-    def take(self, number: int, kept: npt.NDArray[np.bool_]) -> None:
-        """Packets numbered from `number` on come; those that are `kept` will be aligned."""
-        if self._number is None:  # the first after a change of aligners: it may be an old one
-            self._number = min(number, self._before.number)
-        if number == 0 and self._number > len(kept):
-            self._number = 0  # the reader was started anew
-        known = max(self._before.number - number, 0)
+    def take(self, number: int, kept: npt.NDArray[np.bool_], reader: int = 0) -> None:
+        """Packets numbered from `number` on come, from the reader that began at `reader` of the
+        stream's time; those that are `kept` will be aligned."""
+        known_number = self._before.number if reader == self._before.reader else 0
+        if reader > self._newest:  # it took the other's place, and has handed over nothing yet
+            self._newest = reader
+            self._numbers[reader] = 0
+        # The first after a change of aligners may be an old one; of an older reader, any.
+        first = min(number, known_number) if reader == self._newest else number
+        expected = self._numbers.get(reader, first)
+        known = max(known_number - number, 0)
         self._again += int(kept[:known].sum())
-        self._lost += max(number - self._number, 0) + int((~kept[known:]).sum())
-        self._number = number + len(kept)
+        self._lost += max(number - expected, 0) + int((~kept[known:]).sum())
+        self._numbers[reader] = number + len(kept)
 
     def carried(self, now: Counts, segment: int = 0) -> Carried:
         """The account as it stands, for the one who may have to take over."""
         whole = self.whole(now)
         return Carried(
             segment=segment,
-            number=self._number or 0,
+            reader=self._newest,
+            number=self._numbers.get(self._newest, 0),
             pushed=whole.pushed,
             windowed=whole.windowed,
             pending=whole.pending,

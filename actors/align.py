@@ -204,7 +204,8 @@ def _kept(stream: _Stream, cargo: Packets) -> PacketBatch:
     kept = batch.header[:, T_NS] >= stream.from_ns
     if not stream.from_ns:
         kept[:] = True  # packets before the stream's origin are the aligner's to refuse
-    stream.account.take(cargo.number, kept)
+    reader = cargo.opened.begin_ns if cargo.opened is not None else 0
+    stream.account.take(cargo.number, kept, reader)
     if kept.all():
         return batch
     payloads = tuple(p for p, keep in zip(batch.payloads, kept, strict=True) if keep)
