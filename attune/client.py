@@ -11,7 +11,7 @@ import asyncio
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -21,11 +21,11 @@ import zmq
 
 from attune.mending import Mender
 from streaming.errors import UsageError, WireError
-from streaming.holes import Hole, HoleDetector, NewEpoch
+from streaming.holes import Hole, HoleDetector, NewEpoch, Standing
 from streaming.keys import read_client_keys, use_keys
 from streaming.open_events import OpenEvents
 from streaming.results import Heartbeat, Message
-from streaming.wire import HEARTBEAT_TOPIC, decode, encode
+from streaming.wire import HEARTBEAT_TOPIC, MAX_PAYLOAD_BYTES, decode, encode
 
 # Messages kept here while the caller is busy; beyond it the newest are lost, and show as a hole.
 RECEIVE_HIGH_WATER_MARK = 10_000
@@ -74,12 +74,20 @@ def _fetched(topic: bytes, payload: bytes, origin: Origin) -> list[Item]:
     return [Delivery(topic=topic, payload=payload, message=message, origin=origin)]
 
 
+def _stood(message: Message, known: dict[str, int]) -> bool:
+    """Whether `message` was there when a subscriber had come so far; what is later is mended."""
+    return not isinstance(message, Heartbeat) and message.seq <= known.get(message.stream, 0)
+
+
 class Subscription:
     """A connection to one publisher. Use as a context manager; `receive` never blocks for long.
 
     `mend`: fetch what was missed. `latest`: begin with the last result of every stream and the
     events that are open. `keys`: folder with this subscriber's CURVE keys, where the publisher
-    asks for them.
+    asks for them. `since`: go on where an earlier subscription stood. Then what comes before the
+    first heartbeat, which says where to ask, is held until that is here, and so nothing comes
+    twice; and what `latest` brings is only what was there at that time. `waiting`: messages that
+    are kept while the caller is busy.
     """
 
     def __init__(
@@ -90,12 +98,18 @@ class Subscription:
         mend: bool = True,
         latest: bool = False,
         keys: Path | str | None = None,
+        since: Standing | None = None,
+        waiting: int = RECEIVE_HIGH_WATER_MARK,
     ) -> None:
         require_address(address)
         self._address = address
         self._keys = None if keys is None else read_client_keys(Path(keys))
         self._streams = None if streams is None else frozenset(map(_require_stream, streams))
         self._detector, self._open = HoleDetector(), OpenEvents()
+        if since is not None and since.epoch:
+            self._detector.resume(since)
+        self._since, self._waiting = since, waiting
+        self._held: list[list[bytes]] | None = None if since is None else []
         self._mend, self._latest_wanted = mend, latest
         self._mender: Mender | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -119,21 +133,25 @@ class Subscription:
 
     def receive(self, timeout_ms: int = POLL_MS) -> list[Item]:
         """What one message amounts to: it, and before it the holes it shows. Empty: none came."""
+        return list(self.read(timeout_ms))
+
+    def read(self, timeout_ms: int = POLL_MS) -> Iterator[Item]:
+        """As `receive`, one by one as they are fetched: what was missed may be much."""
         until_s = time.monotonic() + timeout_ms / 1000
-        left_ms = timeout_ms
-        while left_ms >= 0 and self._socket.poll(left_ms):
+        left_ms, found = timeout_ms, False
+        while not found and left_ms >= 0 and self._socket.poll(left_ms):
             self._silent_from_s = None
-            items = self._with_ends(self._take(self._socket.recv_multipart()))
-            if items:
-                return items
+            for item in self._with_ends(self._items(self._socket.recv_multipart())):
+                found = True
+                yield item
             left_ms = round((until_s - time.monotonic()) * 1000)
-        else:
+        if not found:
             self._mind_silence()
-        return []
 
     def _connected(self) -> zmq.Socket[bytes]:
         socket = self._context.socket(zmq.SUB)
-        socket.setsockopt(zmq.RCVHWM, RECEIVE_HIGH_WATER_MARK)
+        socket.setsockopt(zmq.RCVHWM, self._waiting)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_PAYLOAD_BYTES)  # beyond it the connection is closed
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.IPV6, int("[" in self._address))
         for prefix in _prefixes(self._streams):
@@ -159,38 +177,47 @@ class Subscription:
             self._socket = self._connected()
 
     def _take(self, frames: list[bytes]) -> list[Item]:
+        return list(self._items(frames))
+
+    def _items(self, frames: list[bytes]) -> Iterator[Item]:
         """The items of one message; none when it is of another stream or came before."""
         if len(frames) != 2:
-            return [Garbled(topic=frames[0], reason=f"expected 2 frames, {len(frames)} came")]
+            yield Garbled(topic=frames[0], reason=f"expected 2 frames, {len(frames)} came")
+            return
         topic, payload = frames
         if not self._wanted(topic):
-            return []
+            return
         try:
             message = decode(topic, payload)
         except WireError as error:
-            return [Garbled(topic=topic, reason=str(error))]
+            yield Garbled(topic=topic, reason=str(error))
+            return
         if isinstance(message, Heartbeat):
             self._know_replay(message.replay)
-        first = self._state() if self._latest_wanted and self._mender is not None else []
-        notices = self._detector.take(self._of_interest(message))
-        told: list[Item] = [*first]
-        for notice in notices:
+        elif self._held is not None and len(self._held) < self._waiting:
+            self._held.append(frames)
+            return
+        if self._latest_wanted and self._mender is not None:
+            yield from self._state()
+        held, self._held = self._held, None
+        for earlier in held or ():
+            yield from self._items(earlier)
+        for notice in self._detector.take(self._of_interest(message)):
             if isinstance(notice, Hole):
-                told += self._mended(notice)
+                yield from self._mended(notice)
             elif isinstance(notice, NewEpoch):
-                told += [*self._rest(notice), notice]
+                yield from self._rest(notice)
+                yield notice
             else:
-                return told  # it had come before
-        return [*told, Delivery(topic=topic, payload=payload, message=message)]
+                return  # it had come before
+        yield Delivery(topic=topic, payload=payload, message=message)
 
-    def _with_ends(self, items: list[Item]) -> list[Item]:
+    def _with_ends(self, items: Iterable[Item]) -> Iterator[Item]:
         """`items`, and before each the ends of events that it shows to be over."""
-        told: list[Item] = []
         for item in items:
             for event in self._open.take(item.message) if isinstance(item, Delivery) else ():
-                told += _fetched(*encode(event), "concluded")
-            told.append(item)
-        return told
+                yield from _fetched(*encode(event), "concluded")
+            yield item
 
     def _know_replay(self, address: str) -> None:
         if not (self._mend or self._latest_wanted) or not address:
@@ -211,29 +238,31 @@ class Subscription:
         if found is None:
             return []
         epoch, last_seq, frames = found
-        self._detector.beat(epoch, last_seq)
-        return [item for topic, payload in frames for item in _fetched(topic, payload, "latest")]
+        items = [item for topic, payload in frames for item in _fetched(topic, payload, "latest")]
+        items.sort(key=lambda item: item.message.seq if isinstance(item, Delivery) else 0)
+        if self._since is None or not self._since.epoch:
+            self._detector.beat(epoch, last_seq)
+            return items
+        known = self._since.last_seq if self._since.epoch == epoch else {}
+        return [i for i in items if isinstance(i, Delivery) and _stood(i.message, known)]
 
-    def _mended(self, hole: Hole) -> list[Item]:
+    def _mended(self, hole: Hole) -> Iterator[Item]:
         """What was missed, as far as it is kept, and what remains of the hole."""
         if self._mender is None or not self._mend:
-            return [hole]
-        items: list[Item] = []
+            yield hole
+            return
         for piece in self._mender.mend(hole):
-            items += [piece] if isinstance(piece, Hole) else _fetched(*piece, "mended")
-        return items
+            yield from [piece] if isinstance(piece, Hole) else _fetched(*piece, "mended")
 
-    def _rest(self, turn: NewEpoch) -> list[Item]:
+    def _rest(self, turn: NewEpoch) -> Iterator[Item]:
         """What was missed at the end of the epoch that is over."""
-        items: list[Item] = []
         if self._mender is None or not self._mend:
-            return items
+            return
         for stream, heard in turn.heard.items():
             for piece in self._mender.rest(stream, turn.previous, heard):
-                items += [piece] if isinstance(piece, Hole) else _fetched(*piece, "mended")
+                yield from [piece] if isinstance(piece, Hole) else _fetched(*piece, "mended")
             if not self._mender.answers:
                 break  # nor would it for the other streams
-        return items
 
     def _wanted(self, topic: bytes) -> bool:
         """ZeroMQ filters by prefix, so `result/cam` lets `result/cam2` through."""

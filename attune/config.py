@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,10 +19,12 @@ from streaming.settings import (
     AttuneSettings,
     EncoderSettings,
     MediaSettings,
+    Settings,
     SpeechSettings,
     TextSettings,
 )
 
+Kind = TypeVar("Kind", bound=Settings)
 TAIL = "tail:"
 _UNKNOWN = re.compile(r"contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<path>[^`]*)`)?")
 
@@ -79,11 +81,16 @@ def agree(tree: dict[str, Any]) -> None:
 
 
 def settings(tree: dict[str, Any], origin: str = "configuration") -> AttuneSettings:
-    """Typed and checked settings of `tree`."""
+    """Typed and checked settings of a run."""
+    return _absolute(convert(tree, AttuneSettings, origin))
+
+
+def convert(tree: dict[str, Any], kind: type[Kind], origin: str) -> Kind:
+    """`tree` as settings of this kind, checked."""
     try:
-        return _absolute(msgspec.convert(tree, AttuneSettings))
+        return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{origin}: {_explain(str(error), tree)}") from None
+        raise UsageError(f"{origin}: {_explain(str(error), tree, kind)}") from None
 
 
 def _child(node: Any, part: str, assignment: str) -> Any:
@@ -101,14 +108,14 @@ def _index(node: list[Any], part: str, assignment: str) -> int:
     return int(part)
 
 
-def _explain(complaint: str, tree: dict[str, Any]) -> str:
+def _explain(complaint: str, tree: dict[str, Any], top: type) -> str:
     unknown = _UNKNOWN.search(complaint)
     if unknown is None:
         plain = complaint.replace("`$.", "`").replace("`$`", "the top")
-        choices = _choices(complaint, tree)
+        choices = _choices(complaint, tree, top)
         return f"{plain}; expected one of: {', '.join(choices)}" if choices else plain
     path, key = unknown["path"] or "", unknown["key"]
-    known = _known_keys(path, tree)
+    known = _known_keys(path, tree, top)
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
     where = f"{path}.{key}" if path else key
     if near:
@@ -116,30 +123,30 @@ def _explain(complaint: str, tree: dict[str, Any]) -> str:
     return f"unknown key {where!r}; known here: {', '.join(sorted(known))}"
 
 
-def _choices(complaint: str, tree: dict[str, Any]) -> list[str]:
+def _choices(complaint: str, tree: dict[str, Any], top: type) -> list[str]:
     """The values that a refused one could have had, where there are only a few."""
     invalid = _INVALID.search(complaint)
     if invalid is None:
         return []
     path = invalid["path"]
     if path.endswith(".kind"):
-        union, _ = _type_at(path.removesuffix(".kind"), tree)
+        union, _ = _type_at(path.removesuffix(".kind"), tree, top)
         return sorted(str(member.tag) for member in getattr(union, "types", ()))
-    return sorted(map(str, getattr(_type_at(path, tree)[0], "values", ())))
+    return sorted(map(str, getattr(_type_at(path, tree, top)[0], "values", ())))
 
 
-def _type_at(path: str, tree: dict[str, Any]) -> tuple[Any, Any]:
-    """The type and the value that stand at `path`, as msgspec writes paths."""
-    kind: Any = msgspec.inspect.type_info(AttuneSettings)
+def _type_at(path: str, tree: dict[str, Any], top: type) -> tuple[Any, Any]:
+    """The type and the value that stand at `path`, as msgspec writes paths, below `top`."""
+    kind: Any = msgspec.inspect.type_info(top)
     node: Any = tree
     for name, index in re.findall(r"([A-Za-z_]\w*)|\[(\d+|\.\.\.)\]", path):
         kind, node = _step(kind, node, name, index)
     return kind, node
 
 
-def _known_keys(path: str, tree: dict[str, Any]) -> list[str]:
+def _known_keys(path: str, tree: dict[str, Any], top: type) -> list[str]:
     """Fields of the struct that stands at `path`."""
-    kind = _of_kind(*_type_at(path, tree))
+    kind = _of_kind(*_type_at(path, tree, top))
     keys = [f.encode_name for f in getattr(kind, "fields", ())]
     tagged = getattr(kind, "tag_field", None)
     return [*keys, tagged] if tagged else keys

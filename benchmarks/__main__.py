@@ -13,6 +13,7 @@ NAMES = (
     "model",
     "gpu",
     "publish",
+    "forward",
     "links",
     "subscribers",
     "latency",

@@ -3,7 +3,7 @@
 https://www.asyncapi.com/docs/reference/specification/v3.0.0
 Five servers: the publisher (PUB), its replay port and the control port (ROUTER), where words come
 from, and the clock of the host that sends them. Invariant: what Attune publishes and replies always
-has every field of its schema; what it takes may leave out those with defaults.
+has every field of its schema, but `forwarded`; what it takes may leave out those with defaults.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import msgspec
 from streaming import clock_exchange, control, replay
 from streaming.results import SCHEMA, Event, Health, Heartbeat, Result
 from streaming.sources.text_message import LiveText, TextReply
+from streaming.wire import always_sent
 
 PUBLISHED = (Result, Event, Health, Heartbeat)
 REPLAY_ASKED = (replay.ReplayRequest, replay.LatestRequest)
@@ -135,7 +136,7 @@ def _schemas() -> dict[str, Any]:
     _, sent = msgspec.json.schema_components(said, ref_template=template)
     for name, schema in sent.items():
         if name != "ModalityReceipt" and schema.get("type") == "object":
-            schema["required"] = list(schema["properties"])
+            schema["required"] = always_sent(schema)
     for kind in said:
         properties = sent[kind.__name__]["properties"]
         properties["schema"] = {"const": SCHEMA}

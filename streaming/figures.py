@@ -19,3 +19,17 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     part: str
     waiting: int = 0
     gpu: GpuUse | None = None
+
+
+class UpstreamFigures(msgspec.Struct, kw_only=True):
+    """Of one publisher that a forwarder listens to, in messages since the start. `forwarded` holds
+    the `mended`; `gone`: for good; `refused`: of a stream that it does not own, or too many;
+    `garbled`: could not be read."""
+
+    upstream: str
+    up: bool = False
+    forwarded: int = 0
+    mended: int = 0
+    gone: int = 0
+    refused: int = 0
+    garbled: int = 0

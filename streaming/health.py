@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from streaming.modality import Modality
 
@@ -56,6 +57,21 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     published_unix_ns: int = 0
 
 
+class Hop(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as one publisher sent it, before a forwarder took it on: under which name, epoch
+    and number, and when. `publisher`: what the forwarder calls it."""
+
+    publisher: str
+    stream: str
+    epoch: int
+    seq: int
+    published_unix_ns: int
+
+
+# Which way a message came, the first publisher first; left out where nobody forwarded it.
+Way = tuple[Hop, ...] | UnsetType
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True, tag="health"):
     """The state of a stream's input. `count` packets or samples were concerned."""
 
@@ -69,3 +85,4 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, tag="health"):
     count: int = 0
     detail: str = ""
     timing: Timing = Timing()
+    forwarded: Way = UNSET

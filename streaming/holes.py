@@ -35,6 +35,14 @@ class NewEpoch(msgspec.Struct, frozen=True, kw_only=True, tag="new_epoch"):
     heard: dict[str, int] = {}
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a subscriber had come: in which epoch (0: it had heard nothing), to which number of
+    each stream."""
+
+    epoch: int = 0
+    last_seq: dict[str, int] = {}
+
+
 class Duplicate(msgspec.Struct, frozen=True, kw_only=True, tag="duplicate"):
     """A number that had come, or been given up as missing, came (again)."""
 
@@ -53,6 +61,11 @@ class HoleDetector:
         self._epoch: int | None = None
         self._last: dict[str, int] = {}
         self._complete = False  # streams not in `_last` have sent nothing in this epoch
+
+    def resume(self, standing: Standing) -> None:
+        """Go on where an earlier subscriber stood that had heard a heartbeat."""
+        self._epoch, self._last = standing.epoch, dict(standing.last_seq)
+        self._complete = True
 
     def take(self, message: Message) -> list[Notice]:
         """Feed any message."""

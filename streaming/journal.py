@@ -12,7 +12,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -124,6 +124,12 @@ class Journal:
                 with suppress(WireError):  # of another version
                     found.take(decode(*row))
         return found.ends()
+
+    def payloads(self) -> Iterator[bytes]:
+        """Every message that is kept, oldest first."""
+        with suppress(sqlite3.Error), closing(self._database.cursor()) as cursor:
+            for (payload,) in cursor.execute("SELECT payload FROM message ORDER BY id"):
+                yield payload
 
     def news(self) -> list[tuple[bool, str]]:
         """Whether it works again or no longer does, and why; told once."""

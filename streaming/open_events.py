@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from streaming.health import Health, HealthKind
@@ -82,4 +83,5 @@ class OpenEvents:
             phase=Phase.END,
             end_ns=max(event.start_ns, self._until_ns.get(event.stream, 0)),
             evidence={**event.evidence, "ended_by": ended_by},
+            forwarded=UNSET,
         )

@@ -11,12 +11,14 @@ from enum import StrEnum
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
 from streaming.health import SCHEMA as SCHEMA
 from streaming.health import Health as Health
 from streaming.health import HealthKind as HealthKind
+from streaming.health import Hop as Hop
 from streaming.health import Timing as Timing
+from streaming.health import Way as Way
 from streaming.modality import Modality
 from streaming.states import ClosedBy, ViewState
 from streaming.states import Status as Status
@@ -125,6 +127,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
     words: tuple[str, ...] | None = None
     model: str
     timing: Timing = Timing()
+    forwarded: Way = UNSET
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
@@ -143,6 +146,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
     score: float
     evidence: dict[str, float | str]
     timing: Timing = Timing()
+    forwarded: Way = UNSET
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):

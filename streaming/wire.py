@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -141,7 +142,7 @@ def message_schema() -> dict[str, Any]:
     (union,), components = msgspec.json.schema_components([Message], ref_template="#/$defs/{name}")
     for name, component in components.items():
         if name != "ModalityReceipt" and component.get("type") == "object":
-            component["required"] = list(component["properties"])
+            component["required"] = always_sent(component)
     for kind in kinds:
         components[kind.__name__]["properties"]["schema"] = {"const": SCHEMA}
     return {
@@ -150,6 +151,11 @@ def message_schema() -> dict[str, Any]:
         **union,
         "$defs": components,
     }
+
+
+def always_sent(component: Mapping[str, Any]) -> list[str]:
+    """The properties that no message of a JSON Schema component lacks."""
+    return [name for name in component["properties"] if name != "forwarded"]
 
 
 def _name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Commands for those who listen: watch, ping."""
+"""Commands for those who listen: watch, ping, forward."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from attune.commands.options import DEFAULT_ADDRESS, KeysFolder
+from attune.commands.options import DEFAULT_ADDRESS, Assignments, KeysFolder
 
 app = typer.Typer()
 
@@ -45,3 +45,26 @@ def ping(
     from attune.ping import ping as run_ping
 
     run_ping(address, within_s=within, keys=keys)
+
+
+@app.command()
+def forward(
+    upstreams: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CONFIG.yaml | [NAME=]UPSTREAM...",
+            help="Publishers; NAME stands before their streams' names. Or configs/forward.yaml.",
+        ),
+    ],
+    publish: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help=f"Where to publish; default {DEFAULT_ADDRESS}."),
+    ] = None,
+    keys: KeysFolder = None,
+    set_: Assignments = None,
+) -> None:
+    """Publish at one address what several publishers publish; see docs/forwarding.md."""
+    from attune.forward import from_arguments, run_forward
+
+    settings = from_arguments(upstreams, publish=publish, keys=keys, assignments=set_ or [])
+    raise typer.Exit(run_forward(settings))

@@ -11,11 +11,12 @@ import msgspec
 import pytest
 import zmq
 
-from attune.client import Delivery, Subscription, subscribe_async
+from attune.client import Delivery, Garbled, Subscription, subscribe_async
 from attune.mending import Mender
 from benchmarks.chaos.proxy import Proxy
+from benchmarks.publish import RESULT
 from streaming.health import Health, HealthKind
-from streaming.holes import Hole, NewEpoch
+from streaming.holes import Hole, NewEpoch, Standing
 from streaming.journal import Journal
 from streaming.keys import make_client_keys, make_server_keys, read_server_keys
 from streaming.open_events import PUBLISHER_LOST
@@ -74,6 +75,10 @@ def seen(items):
         for i in items
         if not (isinstance(i, Delivery) and isinstance(i.message, Heartbeat))
     ]
+
+
+def data(items):
+    return [i for i in items if isinstance(i, Delivery) and not isinstance(i.message, Heartbeat)]
 
 
 def drain(subscription):
@@ -317,6 +322,62 @@ def test_an_event_of_a_publisher_that_was_killed_is_over(address):
     assert [end[:2] for end in ends] == [(now, "face-1"), (before, "speech-1")]
     assert ends[0][2] in ("live", "mended")
     assert ends[1][2:] == ("concluded", PUBLISHER_LOST)
+
+
+def published_until_held(setup: Setup, subscription: Subscription) -> int:
+    """Publish, without a heartbeat, until something has come; the last number."""
+    limit_s = time.monotonic() + 20
+    while not subscription._held:
+        last = setup.publisher.publish(msgspec.structs.replace(RESULT, stream="cam")).seq
+        assert subscription.receive(20) == []
+        assert time.monotonic() < limit_s
+    return last
+
+
+def test_who_wants_nothing_twice_holds_what_comes_until_it_knows_where_to_ask(address):
+    # published   1 2 ... n             n is a result, and comes live
+    # heartbeat                | n      only now the state can be asked for: it is n as well
+    # told                     | n
+    setup = Setup(address)
+    with Subscription(address, latest=True, since=Standing()) as subscription:
+        last = published_until_held(setup, subscription)
+        items = setup.attach(subscription)
+    setup.publisher.close()
+    assert seen(items) == [(last, "latest")]
+
+
+def test_who_goes_on_where_another_stood_gets_what_came_between_once(address):
+    # another     1 2                   began again at the latest state of then
+    # this one        3 ... n           mended up to the first that it held
+    setup = Setup(address)
+    setup.publisher.publish(msgspec.structs.replace(RESULT, stream="idle"))
+    standing = Standing(epoch=setup.publisher.epoch, last_seq={"cam": 2, "idle": 1})
+    for _ in range(3):
+        setup.publisher.publish(note())
+    with Subscription(address, latest=True, since=standing) as subscription:
+        last = published_until_held(setup, subscription)
+        items = setup.attach(subscription)
+    setup.publisher.close()
+    told = [(i.message.stream, *come) for i, come in zip(data(items), seen(items), strict=True)]
+    assert told[0] == ("idle", 1, "latest")
+    assert [seq for stream, seq, _ in told[1:]] == list(range(3, last + 1))
+    assert {stream for stream, *_ in told[1:]} == {"cam"}
+
+
+def test_a_frame_over_the_limit_never_reaches_the_subscriber(address, monkeypatch):
+    # sent   1 (1.5 MB)   2        the connection is closed at the first, and made anew
+    monkeypatch.setattr("attune.client.SILENT_S", 0.3)
+    setup = Setup(address)
+    with Subscription(address) as subscription:
+        setup.attach(subscription)
+        ZmqPublisher.send(setup.sink, b"result/cam", b" " * 1_500_000)
+        items, limit_s = [], time.monotonic() + 20
+        while not data(items):
+            setup.publisher.publish(note())
+            items += subscription.receive(50)
+            assert time.monotonic() < limit_s
+    setup.publisher.close()
+    assert not [i for i in items if isinstance(i, Garbled)]
 
 
 def test_a_publisher_that_names_no_address_for_replay_is_listened_to_all_the_same(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from attune import config
+from attune.forward import from_arguments
 from attune.run import from_options
 from streaming.errors import UsageError
 from streaming.settings import MediaSettings, TextSettings
@@ -26,9 +27,18 @@ NO_OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
+FORWARD = ROOT / "configs" / "forward.yaml"
+RUNS = sorted(set((ROOT / "configs").glob("*.yaml")) - {FORWARD})
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda p: p.name)
 def test_every_shipped_configuration_is_valid(path: Path) -> None:
     assert config.settings(config.load(path)).streams
+
+
+def test_the_shipped_configuration_of_a_forwarder_is_valid() -> None:
+    settings = from_arguments([str(FORWARD)], publish=None, keys=None, assignments=[])
+    assert [one.label for one in settings.upstreams] == ["tcp://127.0.0.1:7100", "porch"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+from streaming.sinks.forward_metrics import ForwardMetrics
 from streaming.sinks.metrics import Metrics
 
 DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana-dashboard.json"
@@ -19,11 +20,13 @@ def test_the_dashboard_and_the_metrics_know_the_same_names():
         for target in panel["targets"]
         for name in re.findall(r"\battune_\w+", target["expr"])
     }
-    assert asked == {family.name for family in Metrics().registry.collect()}
+    served = [*Metrics().registry.collect(), *ForwardMetrics([]).collect()]
+    assert asked == {family.name for family in served}
 
 
 def test_every_label_that_is_asked_for_is_one_of_the_metrics():
     labels = {"stream", "status", "stage", "closed_by", "modality", "kind", "le", "part"}
+    labels |= {"upstream", "outcome"}
     for panel in json.loads(DASHBOARD.read_text())["panels"]:
         for target in panel["targets"]:
             grouped = re.findall(r"by \(([^)]*)\)", target["expr"])

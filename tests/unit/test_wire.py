@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming.errors import WireError
-from streaming.health import Health, HealthKind
-from streaming.holes import Duplicate, Hole, HoleDetector, NewEpoch
+from streaming.health import Health, HealthKind, Hop
+from streaming.holes import Duplicate, Hole, HoleDetector, NewEpoch, Standing
 from streaming.modality import Modality
 from streaming.results import (
     EMOTIONS,
@@ -72,7 +72,9 @@ EVENT = Event(
 )
 HEALTH = Health(stream="cam", kind=HealthKind.GAP, t_ns=5, modality=Modality.AUDIO, count=2)
 HEARTBEAT = Heartbeat(epoch=1, seq=1, last_seq={"cam": 7}, published_unix_ns=2)
-MESSAGES = [RESULT, EVENT, HEALTH, HEARTBEAT]
+HOP = Hop(publisher="porch", stream="cam", epoch=3, seq=9, published_unix_ns=5)
+FORWARDED = [msgspec.structs.replace(m, forwarded=(HOP, HOP)) for m in (RESULT, EVENT, HEALTH)]
+MESSAGES = [RESULT, EVENT, HEALTH, HEARTBEAT, *FORWARDED]
 
 
 def replaced(struct, **changes):
@@ -179,6 +181,14 @@ def test_any_bytes_give_a_message_or_a_wire_error(topic, payload):
         decode(topic, payload)
 
 
+@pytest.mark.parametrize(("message", "forwarded"), [*zip(MESSAGES, FORWARDED, strict=False)])
+def test_what_nobody_forwarded_has_the_bytes_that_it_had(message, forwarded):
+    payload, longer = encode(message)[1], encode(forwarded)[1]
+    assert b"forwarded" not in payload
+    hop = b'{"publisher":"porch","stream":"cam","epoch":3,"seq":9,"published_unix_ns":5}'
+    assert longer == payload[:-1] + b',"forwarded":[' + hop + b"," + hop + b"]}"
+
+
 def test_an_unknown_field_is_passed_over():
     assert decode(b"result/cam", spoilt(mood_ring="blue")) == RESULT
 
@@ -273,6 +283,20 @@ def test_a_new_epoch_begins_at_one_for_every_stream():
     assert detector.feed(2, "desk", 2) == [hole(1, 1, "desk", 2)]
     turn = NewEpoch(epoch=3, previous=2, heard={"cam": 1, "desk": 2})
     assert detector.beat(3, {"cam": 2}) == [turn, hole(1, 2, epoch=3)]
+
+
+def test_who_goes_on_where_another_stood_misses_what_came_between():
+    # earlier   cam 1 .. 7 |                  and nothing of desk
+    # now                      cam 8 9, desk 1, heartbeat
+    standing = Standing(epoch=1, last_seq={"cam": 7})
+    detector = HoleDetector()
+    detector.resume(standing)
+    assert detector.feed(1, "cam", 7) == [Duplicate(stream="cam", epoch=1, seq=7)]
+    assert detector.beat(1, {"cam": 9, "desk": 1}) == [hole(8, 9), hole(1, 1, "desk")]
+    assert standing.last_seq == {"cam": 7}
+    detector.resume(standing)
+    turn = NewEpoch(epoch=2, previous=1, heard={"cam": 7})
+    assert detector.beat(2, {"cam": 1}) == [turn, hole(1, 1, epoch=2)]
 
 
 @settings(max_examples=200, deadline=None)
