@@ -202,11 +202,12 @@ class Subscription:
         held, self._held = self._held, None
         for earlier in held or ():
             yield from self._items(earlier)
+        complete = self._detector.complete
         for notice in self._detector.take(self._of_interest(message)):
             if isinstance(notice, Hole):
                 yield from self._mended(notice)
             elif isinstance(notice, NewEpoch):
-                yield from self._rest(notice)
+                yield from self._rest(notice, complete)
                 yield notice
             else:
                 return  # it had come before
@@ -254,11 +255,16 @@ class Subscription:
         for piece in self._mender.mend(hole):
             yield from [piece] if isinstance(piece, Hole) else _fetched(*piece, "mended")
 
-    def _rest(self, turn: NewEpoch) -> Iterator[Item]:
-        """What was missed at the end of the epoch that is over."""
+    def _rest(self, turn: NewEpoch, complete: bool) -> Iterator[Item]:
+        """What was missed at the end of the epoch that is over; `complete`: streams of which
+        nothing was heard have begun there."""
         if self._mender is None or not self._mend:
             return
-        for stream, heard in turn.heard.items():
+        begun = self._mender.last_seq(turn.previous) if complete else {}
+        if complete and not self._mender.answers:
+            return
+        unheard = {name: 0 for name in begun if self._streams is None or name in self._streams}
+        for stream, heard in (unheard | turn.heard).items():
             for piece in self._mender.rest(stream, turn.previous, heard):
                 yield from [piece] if isinstance(piece, Hole) else _fetched(*piece, "mended")
             if not self._mender.answers:

@@ -83,6 +83,11 @@ class Mender:
             if not isinstance(piece, Hole) or piece.last != BEYOND:
                 yield piece
 
+    def last_seq(self, epoch: int) -> dict[str, int]:
+        """The last number of each stream of an epoch that is over, as far as a journal knows."""
+        reply, _ = self._ask(LatestRequest(epoch=epoch, id=self._next_id()))
+        return reply.last_seq if isinstance(reply, LatestReply) else {}
+
     def latest(self, streams: list[str] | None) -> tuple[int, dict[str, int], list[Frames]] | None:
         """Epoch, last numbers and state messages; None when the port did not answer."""
         reply, frames = self._ask(LatestRequest(streams=streams, id=self._next_id()))

@@ -67,6 +67,11 @@ class HoleDetector:
         self._epoch, self._last = standing.epoch, dict(standing.last_seq)
         self._complete = True
 
+    @property
+    def complete(self) -> bool:
+        """Whether a stream that was not heard of in this epoch had sent nothing at some time."""
+        return self._complete
+
     def take(self, message: Message) -> list[Notice]:
         """Feed any message."""
         if isinstance(message, Heartbeat):

@@ -116,6 +116,13 @@ class Journal:
                 size += len(row[1]) + len(row[2])
         return rows, False
 
+    def last_seq(self, epoch: int) -> dict[str, int]:
+        """The last number of each stream of an epoch."""
+        asked = "SELECT stream, MAX(seq) FROM message WHERE epoch = ? GROUP BY stream"
+        with suppress(sqlite3.Error), closing(self._database.cursor()) as cursor:
+            return dict(cursor.execute(asked, (epoch,)))
+        return {}
+
     def left_open(self) -> tuple[Event, ...]:
         """The ends of all events that have none here, in the order of their beginnings."""
         found = OpenEvents()

@@ -39,9 +39,13 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, tag="replay"):
 
 
 class LatestRequest(msgspec.Struct, frozen=True, kw_only=True, tag="latest"):
-    """Asks for the present state of `streams` (None: all): last result, events still open."""
+    """Asks for the present state of `streams` (None: all): last result, events still open.
+
+    `epoch`: of one that is over, and of which there is a journal: the last numbers only.
+    """
 
     streams: Annotated[list[str], Meta(max_length=256)] | None = None
+    epoch: Epoch = 0
     id: int = 0
 
 
@@ -182,8 +186,7 @@ class Ring:
         if asked.epoch != self._epoch and self._journal is not None:
             return _from_journal(self._journal, asked)
         if asked.epoch != self._epoch:
-            reason = f"expected epoch {self._epoch}, got {asked.epoch}: that run is over"
-            return [_ENCODER.encode(Refusal(reason=reason, id=asked.id))]
+            return [_ENCODER.encode(self._over(asked))]
         stream = self._streams.get(asked.stream)
         chosen, more = _between(stream, asked.first, asked.last) if stream else ([], False)
         header = ReplayReply(
@@ -197,6 +200,8 @@ class Ring:
         return [_ENCODER.encode(header), *(part for kept in chosen for part in kept.frames)]
 
     def _latest(self, asked: LatestRequest) -> list[bytes]:
+        if asked.epoch not in (0, self._epoch):
+            return [_ENCODER.encode(self._latest_of_another(asked))]
         wanted = self._streams if asked.streams is None else set(asked.streams)
         chosen = {name: stream for name, stream in self._streams.items() if name in wanted}
         header = LatestReply(
@@ -206,6 +211,18 @@ class Ring:
         )
         frames = (part for stream in chosen.values() for f in stream.state() for part in f)
         return [_ENCODER.encode(header), *frames]
+
+    def _latest_of_another(self, asked: LatestRequest) -> LatestReply | Refusal:
+        if self._journal is None:
+            return self._over(asked)
+        last_seq = self._journal.last_seq(asked.epoch)
+        wanted = last_seq if asked.streams is None else asked.streams
+        found = {name: seq for name, seq in last_seq.items() if name in wanted}
+        return LatestReply(epoch=asked.epoch, last_seq=found, id=asked.id)
+
+    def _over(self, asked: Request) -> Refusal:
+        reason = f"expected epoch {self._epoch}, got {asked.epoch}: that run is over"
+        return Refusal(reason=reason, id=asked.id)
 
     def _note(self, stream: _Stream, head: _Head, frames: Frames) -> None:
         if head.type == "result":

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming import replay
+from streaming.journal import Journal
 from streaming.replay import LatestReply, Refusal, ReplayReply, Reply, Ring
 from streaming.results import Event, Health, HealthKind, Phase
 from streaming.wire import decode, encode
@@ -100,6 +101,22 @@ def test_another_run_is_refused_and_its_messages_forgotten():
     assert isinstance(reply, Refusal)
     assert "expected epoch 8, got 7" in reply.reason
     assert kept.size_bytes == sum(map(len, message(1, epoch=8)))
+
+
+def test_a_journal_knows_the_last_numbers_of_another_run_and_the_ring_does_not(tmp_path):
+    # epoch 7   cam 1 2   desk 1
+    # epoch 8   cam 1
+    sent = [message(1), message(2), message(1, "desk"), message(1, epoch=8)]
+    journal = Journal(f"{tmp_path}/journal", span_ns=10**12, max_bytes=10**6)
+    kept, alone = Ring(span_ns=10**12, max_bytes=10**6, journal=journal), ring()
+    for each in sent:
+        kept.add(*each, now_ns=0)
+        alone.add(*each, now_ns=0)
+    reply, *frames = ask(kept, type="latest", epoch=EPOCH)
+    assert (reply.epoch, reply.last_seq, frames) == (EPOCH, {"cam": 2, "desk": 1}, [[]])
+    assert ask(kept, type="latest", epoch=EPOCH, streams=["desk"])[0].last_seq == {"desk": 1}
+    assert ask(kept, type="latest", epoch=8)[0].last_seq == {"cam": 1}
+    assert isinstance(ask(alone, type="latest", epoch=EPOCH)[0], Refusal)
 
 
 def test_the_latest_state_has_open_events_only():
