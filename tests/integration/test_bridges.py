@@ -136,14 +136,16 @@ class Endpoint(BaseHTTPRequestHandler):
 
 def test_events_reach_an_endpoint_that_was_away(running: Running) -> None:
     # endpoint    away | 503 | takes
-    # events      silence start, face start, silence end
+    # events      silence start, end, start, face start, silence end, start, ...
     Endpoint.taken, Endpoint.failures = [], 1
     port = free_port()
     running.bridge("webhook.py", f"http://127.0.0.1:{port}/", "--kind", "silence")
     numbered: list[Any] = []
 
     def publish() -> None:
-        numbered.append(running.publisher.publish(event(len(numbered) + 1, Phase.START)))
+        number, over = divmod(len(numbered), 2)
+        said = event(number + 1, Phase.END if over else Phase.START)
+        numbered.append(running.publisher.publish(said))
 
     time.sleep(1.5)  # the bridge connects; what it hears first is no matter
     for _ in range(3):
@@ -161,7 +163,8 @@ def test_events_reach_an_endpoint_that_was_away(running: Running) -> None:
     first = sent.index(seqs[0])
     assert seqs == sent[first : first + len(seqs)]  # in order, none left out, none twice
     assert {body["kind"] for _, body in Endpoint.taken} == {"silence"}
-    assert Endpoint.taken[0][0] == f"cam-{Endpoint.taken[0][1]['epoch']}-{seqs[0]}"
+    key, body = Endpoint.taken[0]
+    assert key == f"cam-{body['epoch']}-{seqs[0]}-{body['id']}"
 
 
 def test_results_become_rows_in_files_that_appear_whole(running: Running, tmp_path: Path) -> None:
