@@ -5,8 +5,10 @@ Invariant: the callback copies, counts and dates; it never waits and never raise
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,18 @@ _lock = threading.Lock()
 _open_ports: set[int] = set()
 
 
+@cache
+def _end_without_waiting(sounddevice: Any) -> None:
+    """Have the process end although a device that is gone is still being closed, for which
+    PortAudio's own end would wait: for ever, if the driver is stuck."""
+
+    def leave() -> None:
+        if _open_ports:
+            atexit.unregister(sounddevice._exit_handler)
+
+    atexit.register(leave)  # so before what was registered earlier
+
+
 class PortAudioPort:
     """An input stream and the queue behind its callback."""
 
@@ -38,6 +52,7 @@ class PortAudioPort:
         self._device = str(settings.device)
         with quiet(), _lock:
             sounddevice = portaudio()
+            _end_without_waiting(sounddevice)
             if not _open_ports:  # PortAudio learns of new devices only when it begins
                 sounddevice._terminate()
                 sounddevice._initialize()
