@@ -11,6 +11,7 @@ from streaming.journal import Journal
 from streaming.keys import ServerKeys, read_server_keys
 from streaming.settings import AttuneSettings, OutputSettings
 from streaming.sinks import JsonlSink, MetricsSink, ReplayServer, Sink, ZmqPublisher, open_replay
+from streaming.sinks.metrics import Refused
 from streaming.sinks.retention import JsonlParts, Sweeper
 
 BYTES_PER_MB = 1_000_000
@@ -28,17 +29,22 @@ def open_sinks(
     output = settings.output
     keys = read_server_keys(Path(output.keys)) if output.keys else None
     sinks: list[Sink] = []
+    ports: dict[str, Refused] = {}
     audit = AuditLog(output.audit) if output.audit else None
     try:
         for address in filter(None, (output.publish, *also_publish)):
             own = address == output.publish  # the others are for this program itself
             publisher = ZmqPublisher(address, keys, audit if own else None)
             sinks.append(publisher)
+            if own:
+                ports["publish"] = publisher.refused
             if own and output.replay_s:
-                sinks.insert(0, _replay(output, publisher.address, keys, audit))
+                replay = _replay(output, publisher.address, keys, audit)
+                sinks.insert(0, replay)
+                ports["replay"] = replay.refused
         sinks += _files(output, again=again)
         if settings.metrics.port:
-            sinks.append(MetricsSink(settings.metrics.port))
+            sinks.append(MetricsSink(settings.metrics.port, ports))
     except AttuneError:
         for sink in sinks:
             sink.close()

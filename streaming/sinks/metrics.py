@@ -6,7 +6,11 @@ A modality without a receipt has no coverage sample: missing is not zero.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from streaming.errors import SinkError
 from streaming.figures import Figures
@@ -18,11 +22,32 @@ LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10
 LOOPBACK = "127.0.0.1"
 
 
-class Metrics:
-    """The metrics of one publisher, on a registry of its own."""
+Refused = Callable[[], Mapping[str, int]]
 
-    def __init__(self) -> None:
+
+class _Refusals(Collector):
+    """What the sockets themselves have counted, whenever they are asked."""
+
+    def __init__(self, ports: Mapping[str, Refused]) -> None:
+        self._ports = ports
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """All that was refused, by port and by what it was."""
+        found = CounterMetricFamily(
+            "attune_refused", "Connections and requests refused", labels=["port", "what"]
+        )
+        for port, refused in self._ports.items():
+            for what, count in refused().items():
+                found.add_metric([port, what], count)
+        yield found
+
+
+class Metrics:
+    """The metrics of one publisher, on a registry of its own. `ports`: what each has refused."""
+
+    def __init__(self, ports: Mapping[str, Refused] | None = None) -> None:
         self.registry = own = CollectorRegistry()
+        own.register(_Refusals(ports or {}))
         self._latency = Histogram(
             "attune_latency_seconds",
             "Latency of a result by stage (align, queue, model, total)",
@@ -125,8 +150,8 @@ class MetricsSink:
 
     live = True
 
-    def __init__(self, port: int) -> None:
-        self.metrics = Metrics()
+    def __init__(self, port: int, ports: Mapping[str, Refused] | None = None) -> None:
+        self.metrics = Metrics(ports)
         try:
             self._server, self._thread = start_http_server(
                 port, addr=LOOPBACK, registry=self.metrics.registry

@@ -60,6 +60,7 @@ class ReplayServer:
         self._stop = threading.Event()
         options = {zmq.MAXMSGSIZE: REQUEST_BYTES, zmq.SNDHWM: 100, zmq.ROUTER_MANDATORY: 1}
         self._bound = BoundSocket(zmq.ROUTER, address, options, keys)
+        self._refused_requests = 0
         self.address = self._bound.address
         self._thread = threading.Thread(target=self._serve, daemon=True, name="replay")
         self._thread.start()
@@ -69,6 +70,10 @@ class ReplayServer:
         require_open(self._stop.is_set(), f"the replay port at {self.address}")
         with self._lock:
             self._ring.add(topic, payload, self._now_ns())
+
+    def refused(self) -> dict[str, int]:
+        """How many connections were turned away, and requests that were none or asked too much."""
+        return {"connection": self._bound.refused, "request": self._refused_requests}
 
     def news(self) -> list[tuple[bool, str]]:
         """What became of the journal; told once."""
@@ -101,6 +106,7 @@ class ReplayServer:
         """Answer one request; its last frame is the request, what precedes it is the way back."""
         with self._lock:
             reply = self._ring.answer(frames[-1])
+        self._refused_requests += isinstance(decode_reply(reply[0]), Refusal)
         if self._audit is not None:
             who, address = self._bound.peer(last)
             what, stream, detail = given(reply[0])

@@ -124,6 +124,10 @@ class ZmqPublisher:
         self._socket = self._bound.socket
         self.address = self._bound.address
 
+    def refused(self) -> dict[str, int]:
+        """How many connections were turned away."""
+        return {"connection": self._bound.refused}
+
     def send(self, topic: bytes, payload: bytes) -> None:
         """Hand one message to every subscriber of its topic."""
         require_open(self._closed, f"the publisher at {self.address}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from urllib.request import urlopen
 
 import pytest
+import zmq
 from prometheus_client.parser import text_string_to_metric_families
 
 from actors.sinks import open_sinks
 from streaming.errors import SinkError
+from streaming.keys import make_client_keys, make_server_keys, read_client_keys, use_keys
 from streaming.modality import Modality
 from streaming.results import (
     Event,
@@ -110,3 +113,46 @@ def test_the_setting_opens_the_port_and_zero_opens_none():
     [sink] = open_sinks(AttuneSettings(output=quiet, metrics=MetricsSettings(port=probe.port)))
     assert scrape(probe.port)["attune_heartbeat_unix_seconds",] == 0
     sink.close()
+
+
+def test_strangers_and_requests_that_are_none_are_counted_where_they_knock(tmp_path):
+    server, client = tmp_path / "server", tmp_path / "client"
+    make_server_keys(server)
+    make_client_keys(server, client, "desk")
+    make_server_keys(tmp_path / "other")
+    make_client_keys(tmp_path / "other", tmp_path / "stranger", "stranger")
+    (tmp_path / "stranger" / "server.key").write_bytes((server / "server.key").read_bytes())
+    probe = MetricsSink(0)
+    probe.close()
+    output = OutputSettings(publish="tcp://127.0.0.1:*", keys=str(server))
+    sinks = open_sinks(AttuneSettings(output=output, metrics=MetricsSettings(port=probe.port)))
+    replay, publisher, metrics = sinks
+    with zmq.Context() as context:
+        for folder, knocked in (
+            ("stranger", "publish"),
+            ("stranger", "replay"),
+            ("client", "replay"),
+        ):
+            socket = context.socket(zmq.DEALER)
+            socket.setsockopt(zmq.LINGER, 0)
+            use_keys(socket, read_client_keys(tmp_path / folder))
+            socket.connect(publisher.address if knocked == "publish" else replay.address)
+            socket.send(b"{}")
+            if folder == "client":
+                assert socket.recv_multipart()
+            else:
+                wait_for_refusal(metrics.port, knocked)
+            socket.close(0)
+        seen = scrape(metrics.port)
+    assert seen["attune_refused_total", "replay", "request"] == 1
+    assert seen["attune_refused_total", "replay", "connection"] >= 1
+    for sink in sinks:
+        sink.close()
+
+
+def wait_for_refusal(port: int, knocked: str) -> None:
+    """libzmq tells nobody when it has turned a connection away."""
+    until_s = time.monotonic() + 20
+    while not scrape(port)["attune_refused_total", knocked, "connection"]:
+        assert time.monotonic() < until_s
+        time.sleep(0.02)

@@ -26,7 +26,7 @@ def test_the_dashboard_and_the_metrics_know_the_same_names():
 
 def test_every_label_that_is_asked_for_is_one_of_the_metrics():
     labels = {"stream", "status", "stage", "closed_by", "modality", "kind", "le", "part"}
-    labels |= {"upstream", "outcome"}
+    labels |= {"upstream", "outcome", "port", "what"}
     for panel in json.loads(DASHBOARD.read_text())["panels"]:
         for target in panel["targets"]:
             grouped = re.findall(r"by \(([^)]*)\)", target["expr"])
