@@ -60,7 +60,7 @@ def _all(runtime: Runtime, network: Network, data: Path, cache: Path) -> dict[st
     stages = Analyser.load(device="cpu", runtime=runtime).stages
     return {
         **faces(stages["faces"], network, data),
-        **voice(stages["voice"], network, data, cache),
+        **voice(_in_turn(stages["trunk"], stages["voice"]), network, data, cache),
         **text(stages["text"], network, data),
     }
 
@@ -110,6 +110,10 @@ def _said(stage: Run, texts: list[str]) -> tuple[Tensor, Tensor]:
         ids, mask = collate([texts[i] for i in at])
         tokens[at], known[at] = torch.from_numpy(stage(ids.numpy(), mask.numpy())[0]), mask.any(1)
     return tokens, known
+
+
+def _in_turn(first: Run, second: Run) -> Run:
+    return lambda *inputs: second(*first(*inputs))
 
 
 def _tokens(stage: Run, inputs: Any) -> Tensor:

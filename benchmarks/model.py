@@ -26,7 +26,7 @@ HOP_NS, HOPS_OF_A_WINDOW, FACES = 500_000_000, 4, 5
 SAID = "I really do not think that this works"  # eight words
 WARM_UP = 10
 RUNTIMES: tuple[Runtime, ...] = ("int8", "onnx", "torch")
-PARTS = ("VAD", "log-mel", "faces", "voice", "sounds", "text", "context", "window")
+PARTS = ("VAD", "log-mel", "faces", "trunk", "voice", "sounds", "text", "context", "window")
 
 Spent = dict[str, list[float]]
 

@@ -27,11 +27,11 @@ from models.runtime import Arrays, Run, runs
 from models.state import (
     FaceJob,
     Jobs,
+    SoundJob,
     Speech,
     StreamState,
     TextJob,
     TextToken,
-    VoiceJob,
     pad,
     pad_dialogues,
 )
@@ -131,12 +131,9 @@ class Analyser:
     def _encode(self, jobs: Jobs) -> None:
         if jobs.faces:
             self._encode_faces(jobs.faces)
-        for part in _of_one_length(jobs.voices):
-            for job, token in zip(part, self._heard("voice", part), strict=True):
-                job.hop.voice = token
-        for part in _of_one_length(jobs.sounds) if "sounds" in self.stages else ():
-            for job, token in zip(part, self._heard("sounds", part), strict=True):
-                job.hop.sound = token
+        named = "sounds" in self.stages
+        for part in _of_one_length([job for job in jobs.sounds if named or job.spoken]):
+            self._encode_sounds(part, named)
         if jobs.texts:
             self._encode_texts(jobs.texts)
 
@@ -146,9 +143,18 @@ class Analyser:
         for job, part in zip(jobs, np.split(tokens, ends[:-1]), strict=True):
             job.hop.face = part.mean(0)
 
-    def _heard(self, stage: str, jobs: list[VoiceJob]) -> np.ndarray:
-        (tokens,) = self.stages[stage](np.stack([job.frames for job in jobs]))
-        return tokens
+    def _encode_sounds(self, jobs: list[SoundJob], named: bool) -> None:
+        """The trunk hears each hop once; the voice is told where somebody speaks."""
+        (heard,) = self.stages["trunk"](np.stack([job.frames for job in jobs]))
+        if named:
+            (tokens,) = self.stages["sounds"](heard)
+            for job, token in zip(jobs, tokens, strict=True):
+                job.hop.sound = token
+        spoken = [i for i, job in enumerate(jobs) if job.spoken]
+        if spoken:
+            (tokens,) = self.stages["voice"](heard[spoken])
+            for i, token in zip(spoken, tokens, strict=True):
+                jobs[i].hop.voice = token
 
     def _encode_texts(self, jobs: list[TextJob]) -> None:
         """Each text is encoded once; what came before it in its dialogue then refines its token."""
@@ -192,6 +198,6 @@ def _unimodal(emotions: np.ndarray, sentiment: float) -> ModalityScore:
     return ModalityScore(sentiment=float(sentiment), emotions=emotions, arousal=arousal)
 
 
-def _of_one_length(jobs: list[VoiceJob]) -> list[list[VoiceJob]]:
+def _of_one_length(jobs: list[SoundJob]) -> list[list[SoundJob]]:
     lengths = sorted({len(job.frames) for job in jobs})
     return [[job for job in jobs if len(job.frames) == length] for length in lengths]

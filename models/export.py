@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from models import integers, weights
 from models.encoders.text import collate
+from models.encoders.trunk import STATISTICS_D
 from models.errors import ModelError
 from models.integers import outside
 from models.network import TOKEN_D, Network
@@ -38,8 +39,9 @@ def samples(network: Network) -> dict[str, tuple[Tensor, ...]]:
     masks = [torch.ones(2, t, dtype=torch.bool) for t in SAMPLE_T[:count]]
     return {
         "faces": (torch.randint(0, 256, (2, FACE_PX, FACE_PX), dtype=torch.uint8),),
-        "voice": (frames,),
-        "sounds": (frames,),
+        "trunk": (frames,),
+        "voice": (torch.randn(2, STATISTICS_D),),
+        "sounds": (torch.randn(2, STATISTICS_D),),
         "text": collate(["a text of several words", "another"]),
         "context": (
             torch.randn(2, DIALOGUE_K, TOKEN_D),
@@ -50,7 +52,7 @@ def samples(network: Network) -> dict[str, tuple[Tensor, ...]]:
 
 
 def _axes(stage: str, inputs: list[str]) -> dict[str, dict[int, str]]:
-    if stage in ("faces", "context"):
+    if stage in ("faces", "context", "voice", "sounds"):
         return {name: {0: "B"} for name in inputs}
     if stage == "window":
         half = len(inputs) // 2

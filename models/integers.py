@@ -19,7 +19,7 @@ from torch import Tensor
 
 from models.errors import WeightsError
 
-STAGES = ("faces", "voice", "text")  # where nearly all of the time goes
+STAGES = ("faces", "trunk", "text")  # where nearly all of the time goes
 RANGES = "{}.ranges"  # (K, 3) of a part's convolutions: lowest, highest input; highest output
 _TOP, _ZERO = 63, 64  # 7 bits of a row, without a sign
 _MICROSOFT = "com.microsoft"  # the domain of ONNX Runtime's own operations

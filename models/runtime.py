@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from models import integers, weights
+from models.encoders.trunk import Listener
 from models.errors import WeightsError
 from models.network import Network
 
@@ -76,6 +77,32 @@ class Encoder(nn.Module):
         return getattr(self.network, self.part)(*inputs)
 
 
+class Trunk(nn.Module):
+    """What both the voice and the sounds are told from, by the trunk that the voice came with."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(B, T, 64) -> (B, 768)."""
+        return self.network.voice.trunk.statistics(frames)
+
+
+class Token(nn.Module):
+    """The token of one of the parts that listen, so that its weights keep their names."""
+
+    def __init__(self, network: Network, part: str) -> None:
+        super().__init__()
+        self.network = network
+        self.part = part
+
+    def forward(self, statistics: Tensor) -> Tensor:
+        """(B, 768) -> (B, D)."""
+        part: Listener = getattr(self.network, self.part)
+        return part.token(statistics)
+
+
 def parts_of(network: Network) -> list[str]:
     """The encoders that the network has."""
     return ["faces", "voice", "text"] + ["sounds"] * (network.sounds is not None)
@@ -83,8 +110,13 @@ def parts_of(network: Network) -> list[str]:
 
 def stages(network: Network) -> dict[str, nn.Module]:
     """Every stage that the network has, by name."""
-    made: dict[str, nn.Module] = {part: Encoder(network, part) for part in parts_of(network)}
-    return {**made, "context": Context(network), "window": Window(network)}
+    made: dict[str, nn.Module] = {
+        part: Token(network, part) if part in ("voice", "sounds") else Encoder(network, part)
+        for part in parts_of(network)
+    }
+    return {
+        **made, "trunk": Trunk(network), "context": Context(network), "window": Window(network)
+    }  # fmt: skip
 
 
 def in_torch(stage: nn.Module, device: torch.device) -> Run:

@@ -40,10 +40,11 @@ class TextToken:
 
 
 @dataclass(frozen=True)
-class VoiceJob:
-    """Frames (24 + T, 64) of a hop, and where its token belongs."""
+class SoundJob:
+    """Frames (24 + T, 64) of a hop, whether somebody speaks in it, and where its tokens belong."""
 
     frames: np.ndarray
+    spoken: bool
     hop: HopTokens
 
 
@@ -65,11 +66,10 @@ class TextJob:
 
 @dataclass
 class Jobs:
-    """What one step has to encode, over all of its streams; `voices` are the hops with speech."""
+    """What one step has to encode, over all of its streams."""
 
     faces: list[FaceJob] = field(default_factory=list)
-    voices: list[VoiceJob] = field(default_factory=list)
-    sounds: list[VoiceJob] = field(default_factory=list)
+    sounds: list[SoundJob] = field(default_factory=list)
     texts: list[TextJob] = field(default_factory=list)
 
 
@@ -154,10 +154,8 @@ class StreamState:
         self.vad, speech = vad.step(self.vad, audio)
         self.mel, frames = features.step(self.mel, audio)
         if present and len(frames) > features.CONTEXT_T:
-            job = VoiceJob(frames, tokens)
-            jobs.sounds.append(job)
-            if len(speech) and float(speech.max()) >= SPEECH:
-                jobs.voices.append(job)
+            spoken = bool(len(speech)) and float(speech.max()) >= SPEECH
+            jobs.sounds.append(SoundJob(frames, spoken, tokens))
         if len(hop.faces):
             jobs.faces.append(FaceJob(hop.faces, tokens))
         said = [text for text in hop.texts if says_something(text.text)]

@@ -22,7 +22,7 @@ from models.types import EMOTIONS, MODALITIES
 
 TOKEN_D = 128
 CLEAN = -20.0  # logit of "degraded": the fusion cannot judge tokens that are not ours
-STAGES = ("faces", "voice", "sounds", "text", "context", "window")
+STAGES = ("faces", "trunk", "voice", "sounds", "text", "context", "window")
 _OF_PLACE = {"faces": {"faces", "window"}, "text": {"text", "context", "window"}}
 _PLACES = {"video": "faces", "text": "text"}
 

@@ -1,78 +1,51 @@
-"""Sounds to tokens: a small CNN over each hop, attention over the hops of a window.
+"""Sounds to tokens: a head over what the trunk makes of each hop, pooled over a window's hops.
 
-The network sees the same frames as the voice encoder. Attention over time is how clips that are
-labelled as a whole, though the sound fills a part of them, are learnt (Kong et al. 2020, "PANNs").
+The trunk has heard speech, yet its statistics tell the sounds of a room apart better than a network
+that learnt from these sounds alone: few as they are, they can teach a head, not ears. It costs next
+to nothing where somebody speaks, for the trunk is run for the voice there in any case.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models import features
+from models.encoders.trunk import Listener, Trunk
 from models.labels import SOUNDS
-from models.pooling import AttentionPool
 
-TOKEN_D = 128
 HOP_T = 50  # frames of a hop of 0.5 s
 SILENT = -20.0  # nats; below what any microphone gives
 
 
-def _conv(c_in: int, c_out: int, kernel: int, stride: tuple[int, int]) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False),
-        nn.BatchNorm2d(c_out),
-        nn.ReLU(),
-    )
+class SoundEncoder(Listener):
+    """(B, 768) statistics of one hop by the trunk -> token (B, D); `pool` joins those of a window.
 
-
-class SoundEncoder(nn.Module):
-    """(B, T, 64) normalised log-mel frames of one hop -> token (B, D).
-
-    `pool` joins the tokens of a window, `logits` gives the ten sounds of SOUNDS and, last, "other".
+    `logits` gives the ten sounds of SOUNDS and, last, "other".
     temperature: divides the logits; fitted on clips that the training left out.
     """
 
     temperature: Tensor
 
     def __init__(self, dropout: float = 0.3) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            _conv(1, 16, 5, (2, 2)), _conv(16, 32, 3, (2, 2)), _conv(32, 64, 3, (2, 2)),
-            nn.Dropout2d(dropout / 3), _conv(64, 96, 3, (1, 2)), nn.Dropout2d(dropout / 3),
-        )  # fmt: skip
-        self.join = nn.Sequential(
-            nn.Conv1d(96 * 4, TOKEN_D, 1, bias=False), nn.BatchNorm1d(TOKEN_D), nn.ReLU()
-        )
-        self.pool_hops = AttentionPool(TOKEN_D)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(TOKEN_D, len(SOUNDS) + 1)
+        super().__init__(len(SOUNDS) + 1, dropout)
         self.register_buffer("temperature", torch.ones(()))
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """(B, T, 64) -> (B, D)."""
-        maps = self.body(frames.unsqueeze(1))  # (B, 96, T / 8, 4)
-        line = self.join(maps.transpose(2, 3).flatten(1, 2))  # (B, D, T / 8)
-        return (line.mean(2) + line.amax(2)) / 2
-
-    def pool(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, D) hop tokens and bool (B, T) -> (B, D)."""
-        return self.pool_hops(tokens, mask)
 
     def logits(self, pooled: Tensor) -> Tensor:
         """(B, D) -> (B, 11)."""
         return self.head(self.dropout(pooled)) / self.temperature
 
-    def of_clips(self, frames: Tensor) -> Tensor:
-        """(B, hops, 74, 64) -> (B, 11)."""
-        tokens = self(frames.flatten(0, 1)).view(*frames.shape[:2], -1)
-        return self.logits(self.pool(tokens, tokens.new_ones(tokens.shape[:2], dtype=torch.bool)))
+    def of_clips(self, statistics: Tensor, mask: Tensor) -> Tensor:
+        """(B, hops, 768) and bool (B, hops) -> (B, 11)."""
+        return self.logits(self.pool(self.token(statistics), mask))
 
-    def of_clip(self, mel: np.ndarray) -> Tensor:
-        """(T, 64) frames in nats -> (11,)."""
-        frames = hops_of(mel, max(1, -(-len(mel) // HOP_T)))
-        return self.of_clips(torch.from_numpy(frames).unsqueeze(0))[0]
+
+@torch.inference_mode()
+def heard(trunk: Trunk, mel: np.ndarray) -> Tensor:
+    """(T, 64) frames of a clip in nats -> statistics of its hops (hops, 768)."""
+    hops = hops_of(mel, max(1, -(-len(mel) // HOP_T)))
+    return trunk.statistics(torch.from_numpy(hops))
 
 
 def hops_of(mel: np.ndarray, hops: int) -> np.ndarray:

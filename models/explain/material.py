@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.analyser import Analyser
-from models.state import MAX_TEXTS, FaceJob, Jobs, StreamState, VoiceJob
+from models.state import MAX_TEXTS, FaceJob, Jobs, SoundJob, StreamState
 from models.types import Scores, Text, WindowInput
 from models.vad import STEP_NS, SileroVad
 
@@ -101,14 +101,14 @@ def heard(window: WindowInput) -> tuple[HopVoice, ...]:
     """The hops of a fresh stream's first window that hold speech."""
     jobs = Jobs()
     StreamState().take(window, SileroVad(), jobs)
-    return tuple(_voice(job) for job in jobs.voices)
+    return _voices(jobs)
 
 
 def _covered(jobs: Jobs, window: WindowInput) -> Jobs:
     """The jobs that this window or a later one may need."""
     return Jobs(
         faces=[job for job in jobs.faces if job.hop.end_ns > window.start_ns],
-        voices=[job for job in jobs.voices if job.hop.end_ns > window.start_ns],
+        sounds=[job for job in jobs.sounds if job.hop.end_ns > window.start_ns],
         texts=jobs.texts[-KEPT_TEXTS:],
     )
 
@@ -122,7 +122,7 @@ def _material(jobs: Jobs, window: WindowInput, scores: Scores) -> Material:
         end_ns=window.end_ns,
         scores=scores,
         faces=tuple(_faces(job) for job in jobs.faces),
-        voices=tuple(_voice(job) for job in jobs.voices),
+        voices=_voices(jobs),
         texts=tuple(held),
         earlier=tuple(before[-EARLIER:]),
     )
@@ -132,7 +132,12 @@ def _faces(job: FaceJob) -> HopFaces:
     return HopFaces(start_ns=job.hop.start_ns, end_ns=job.hop.end_ns, crops=job.crops)
 
 
-def _voice(job: VoiceJob) -> HopVoice:
+def _voices(jobs: Jobs) -> tuple[HopVoice, ...]:
+    """The hops with speech."""
+    return tuple(_voice(job) for job in jobs.sounds if job.spoken)
+
+
+def _voice(job: SoundJob) -> HopVoice:
     return HopVoice(start_ns=job.hop.start_ns, end_ns=job.hop.end_ns, frames=job.frames)
 
 

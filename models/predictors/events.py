@@ -11,7 +11,8 @@ import torch
 
 from models import weights
 from models.data.sounds import log_mel
-from models.encoders.sounds import SoundEncoder
+from models.encoders.sounds import SoundEncoder, heard
+from models.encoders.voice import VoiceEncoder
 from models.labels import SOUNDS
 from models.predictors.linear import FOLDER, MFCC_N, Linear, mfcc
 
@@ -25,17 +26,28 @@ class EventPredictor(Protocol):
 
 
 class Neural:
-    """The sound encoder over all hops of a clip; "other" is left out, as ESC-10 has none."""
+    """The sound encoder over all hops of a clip; "other" is left out, as ESC-10 has none.
+
+    A folder without a voice, such as a training's, is taken with the shipped trunk.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._model = weights.load(SoundEncoder(), folder, "sounds")
+        voiced = "voice" in weights.read_manifest(folder)["parts"]
+        voice = weights.load(VoiceEncoder(), folder if voiced else weights.SHIPPED, "voice")
+        self._trunk = voice.trunk
 
     @torch.inference_mode()
     def predict(self, clips: list[np.ndarray]) -> np.ndarray:
         """B clips -> (B, 10)."""
-        logits = [self._model.of_clip(log_mel(clip))[: len(SOUNDS)] for clip in clips]
+        logits = [self._of_clip(clip)[: len(SOUNDS)] for clip in clips]
         probabilities: np.ndarray = torch.stack(logits).softmax(-1).numpy()
         return probabilities
+
+    def _of_clip(self, clip: np.ndarray) -> torch.Tensor:
+        statistics = heard(self._trunk, log_mel(clip))
+        mask = torch.ones(1, len(statistics), dtype=torch.bool)
+        return self._model.of_clips(statistics.unsqueeze(0), mask)[0]
 
 
 class MfccSvm:

@@ -18,7 +18,8 @@ from torch.nn import functional as F
 
 from models import weights
 from models.data.speech import Clip, decode, load_speech
-from models.encoders.voice import HIDDEN, POSITIONS, Trunk, VoiceEncoder
+from models.encoders.trunk import HIDDEN, POSITIONS, Trunk
+from models.encoders.voice import VoiceEncoder
 from models.features import MELS, PEAK_FLOOR, normalise
 from models.train.voice_hops import hops_of
 

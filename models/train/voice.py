@@ -21,8 +21,9 @@ from torch.nn import functional as F
 
 from models import weights
 from models.data.speech import Clip, load_speech
+from models.encoders.trunk import STATISTICS_D
 from models.encoders.voice import SPEECH as CLASSES
-from models.encoders.voice import STATISTICS_D, VoiceEncoder
+from models.encoders.voice import VoiceEncoder
 from models.errors import RecipeError
 from models.train.progress import progress_bar
 from models.train.recipe import Recipe
@@ -60,7 +61,7 @@ def statistics_of(
                 mel, speech = disturb(mel, speech, rng, kinds)
                 first = int(rng.integers(HOP_T))
             hops, mask = hops_of(mel, speech, first)
-            rows.append(model.statistics(torch.from_numpy(hops)).numpy())
+            rows.append(model.trunk.statistics(torch.from_numpy(hops)).numpy())
             masks.append(mask)
             bar.advance(shown)
     longest = max(len(row) for row in rows)

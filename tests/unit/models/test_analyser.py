@@ -160,7 +160,9 @@ def test_each_hop_is_encoded_once(analyser: Analyser, fresh: Fresh, monkeypatch)
     calls = count_calls(analyser, monkeypatch)
     run(analyser, fresh(), person(0, True, True, True, 10))
     seen = {name: sum(n for stage, n in calls if stage == name) for name, _ in calls}
-    expected = {"faces": 20, "voice": 10, "sounds": 10, "text": 5, "context": 5, "window": 7}
+    expected = {
+        "faces": 20, "trunk": 10, "voice": 10, "sounds": 10, "text": 5, "context": 5, "window": 7,
+    }  # fmt: skip
     assert seen == {name: n for name, n in expected.items() if name in analyser.stages}
 
 
@@ -171,6 +173,21 @@ def test_one_call_per_encoder_whatever_the_number_of_streams(
     people = [person(seed, True, True, True, 4) for seed in range(5)]
     analyser.step([windows(fresh(), hops)[0] for hops in people])
     assert sorted(name for name, _ in calls) == sorted(analyser.stages)
+
+
+# stream:  rain   voice   no microphone
+# trunk:    x      x
+# voice:           x
+def test_the_trunk_hears_every_sound_once_and_the_voice_is_told_where_somebody_speaks(
+    analyser: Analyser, fresh: Fresh, monkeypatch
+) -> None:
+    calls = count_calls(analyser, monkeypatch)
+    rain = np.random.default_rng(0).normal(0, 0.05, 8000).astype(np.float32)
+    heard = {"audio": rain}, {}, {"audio_coverage": 0.0}
+    analyser.step([windows(fresh(), [hop(0, **changes)], 1)[0] for changes in heard])
+    rows = dict(calls)
+    assert (rows["trunk"], rows["voice"]) == (2, 1)
+    assert rows.get("sounds", 2) == 2
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])

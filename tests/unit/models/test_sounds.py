@@ -10,12 +10,20 @@ import torch
 
 from models import features
 from models.data.sounds import CLASSES, OTHER, Sound, load_sounds, log_mel, rumbles
-from models.encoders.sounds import SoundEncoder, hops_of
+from models.encoders.sounds import SoundEncoder, heard, hops_of
+from models.encoders.trunk import Trunk
 from models.errors import DataError
 from models.labels import SOUNDS
 from models.predictors.linear import mfcc
 from models.train.recipe import Recipe
-from models.train.sounds import Ear, SoundsTask
+from models.train.sounds import SoundsTask
+from models.train.sounds_heard import Ear, Listening
+
+
+@pytest.fixture(scope="module")
+def trunk() -> Trunk:
+    torch.manual_seed(0)
+    return Trunk().eval()
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +39,6 @@ def noise(n: int, seed: int = 0) -> np.ndarray:
 def clip(label: int, fold: int, seed: int) -> Sound:
     mel = log_mel(noise(16_000, seed)).astype(np.float16)
     return Sound(name=f"{label}-{seed}", label=label, fold=fold, mels=(mel, mel[:80]))
-
-
-@torch.inference_mode()
-def test_a_hop_counts_the_same_alone_and_in_any_company(encoder: SoundEncoder) -> None:
-    frames = torch.from_numpy(hops_of(log_mel(noise(48_000)), 6))
-    together = encoder(frames)
-    assert frames.shape == (6, 74, 64) and together.shape == (6, 128)
-    assert torch.allclose(together, torch.cat([encoder(f[None]) for f in frames]), atol=1e-5)
 
 
 @torch.inference_mode()
@@ -60,18 +60,21 @@ def test_hops_are_cut_as_a_live_stream_cuts_them() -> None:
     assert np.allclose(np.stack(live), hops_of(log_mel(samples), 3), atol=1e-5)
 
 
-@torch.inference_mode()
-def test_the_level_of_a_clip_does_not_count(encoder: SoundEncoder) -> None:
+def test_the_level_of_a_clip_does_not_count(trunk: Trunk) -> None:
     samples = noise(16_000)
-    loud, quiet = encoder.of_clip(log_mel(samples)), encoder.of_clip(log_mel(samples * 0.3))
+    loud, quiet = heard(trunk, log_mel(samples)), heard(trunk, log_mel(samples * 0.3))
     assert torch.allclose(loud, quiet, atol=1e-3)
 
 
 @pytest.mark.parametrize("n", [0, 80, 5_000, 16_000])
 @torch.inference_mode()
-def test_clips_of_any_length_and_silence_give_numbers(encoder: SoundEncoder, n: int) -> None:
-    assert torch.isfinite(encoder.of_clip(log_mel(noise(n)))).all()
-    assert torch.isfinite(encoder.of_clip(log_mel(np.zeros(n, np.float32)))).all()
+def test_clips_of_any_length_and_silence_give_numbers(
+    trunk: Trunk, encoder: SoundEncoder, n: int
+) -> None:
+    for samples in (noise(n), np.zeros(n, np.float32)):
+        statistics = heard(trunk, log_mel(samples))[None]
+        mask = torch.ones(statistics.shape[:2], dtype=torch.bool)
+        assert torch.isfinite(encoder.of_clips(statistics, mask)).all()
     assert np.isfinite(mfcc(log_mel(noise(n)))).all()
 
 
@@ -88,16 +91,45 @@ def test_what_is_heard_depends_on_the_generator_alone() -> None:
     assert target.shape == (len(CLASSES),) and target.sum() == pytest.approx(1)
 
 
-def test_an_epoch_is_a_pure_function_of_its_number() -> None:
-    task = SoundsTask(recipe(), [clip(i % 3, 1 + i % 2, i) for i in range(8)], rumbles()[:2], [])
-    epochs = [[b[0] for b in task.batches(1)] for _ in range(2)]
-    assert len(epochs[0]) == task.steps
+def task(
+    folder: Path, trunk: Trunk, sounds: list[Sound], others: list[Sound], **data: object
+) -> SoundsTask:
+    return SoundsTask(recipe(**data), Listening(trunk, folder), sounds, others, [])
+
+
+def test_an_epoch_is_a_pure_function_of_its_number(trunk: Trunk, tmp_path: Path) -> None:
+    made = task(tmp_path, trunk, [clip(i % 3, 1 + i % 2, i) for i in range(8)], rumbles()[:2])
+    epochs = [[b[0] for b in made.batches(1)] for _ in range(2)]
+    assert len(epochs[0]) == made.steps
     assert all(torch.equal(a, b) for a, b in zip(*epochs, strict=True))
-    assert not torch.equal(epochs[0][0], next(task.batches(2))[0])
+    assert not torch.equal(epochs[0][0], next(made.batches(2))[0])
+
+
+# fold 1: sounds 0 and 1; fold 2: sounds 2 and 3. Held out: 2.
+def test_nothing_of_the_fold_held_out_is_heard_in_training(trunk: Trunk, tmp_path: Path) -> None:
+    sounds = [clip(i % 4, 1 + i % 4 // 2, i) for i in range(8)]
+    made = task(tmp_path, trunk, sounds, rumbles()[:2], hold=2, copies=3, mix=1.0)
+    shares = torch.cat([batch[2] for epoch in range(20) for batch in made.batches(epoch)])
+    assert (shares[:, :2].amax(0) > 0).all() and (shares[:, OTHER] > 0).any()
+    assert (shares[:, 2:4] == 0).all()
+    assert ((shares > 0).sum(1) == 2).any()  # else nothing was mixed
+
+
+def test_what_was_heard_once_is_kept_for_the_same_trunk_only(
+    trunk: Trunk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sounds = [clip(0, 1, 1), clip(1, 1, 2)]
+    first = Listening(trunk, tmp_path).plain(sounds)
+    torch.manual_seed(1)
+    other = Listening(Trunk().eval(), tmp_path).plain(sounds)
+    assert not np.allclose(first.values, other.values, atol=1e-2)
+    monkeypatch.setattr(Trunk, "statistics", None)  # a call would fail
+    assert np.array_equal(Listening(trunk, tmp_path).plain(sounds).values, first.values)
+    assert first.mask.tolist() == [[True, True]] * 2
 
 
 def recipe(**data: object) -> Recipe:
-    options = {"hops": [2], **data}
+    options = {"hops": [1, 2], "copies": 1, **data}
     return Recipe(task="sounds", model="hops", epochs=1, batch=4, learning_rate=1e-3, data=options)
 
 
@@ -106,13 +138,13 @@ def test_rumble_and_silence_are_other() -> None:
     assert all(np.isfinite(s.mels[0].astype(np.float32)).all() for s in rumbles())
 
 
-def test_sets_of_no_use_are_refused_with_a_reason() -> None:
+def test_sets_of_no_use_are_refused_with_a_reason(trunk: Trunk, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="at least two classes"):
-        SoundsTask(recipe(), [clip(0, 1, i) for i in range(4)], [], [])
+        task(tmp_path, trunk, [clip(0, 1, i) for i in range(4)], [])
     with pytest.raises(DataError, match="got 0 of 0"):
-        SoundsTask(recipe(), [], [], [])
+        task(tmp_path, trunk, [], [])
     with pytest.raises(DataError, match="expected clips in fold 4"):
-        SoundsTask(recipe(hold=4), [clip(i, 1, i) for i in range(4)], rumbles()[:1], [])
+        task(tmp_path, trunk, [clip(i, 1, i) for i in range(4)], rumbles()[:1], hold=4)
 
 
 @pytest.mark.parametrize(

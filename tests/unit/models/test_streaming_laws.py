@@ -106,6 +106,16 @@ def test_how_streams_share_a_batch_changes_nothing(whole: Analyser) -> None:
             assert_same(scores, alone[i][step], 1e-5)
 
 
+@pytest.mark.parametrize("length", [25, 26, 49, 74, 125, 424])
+def test_hops_of_any_length_are_heard_the_same_by_graph_and_by_torch(
+    folder: Path, length: int
+) -> None:
+    both = [Analyser.load(folder, device="cpu", runtime=name) for name in ("onnx", "torch")]
+    frames = np.random.default_rng(0).normal(-0.5, 0.4, (2, length, 64)).astype(np.float32)
+    graph, torch = (analyser.stages["trunk"](frames)[0] for analyser in both)
+    np.testing.assert_allclose(graph, torch, atol=1e-4)
+
+
 def test_a_text_is_encoded_once_and_read_after_the_eight_before_it(
     whole: Analyser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,7 +192,7 @@ def test_a_stale_graph_is_said_and_not_used(
 ) -> None:
     path = Path(shutil.copytree(folder, tmp_path / "weights"))
     manifest = json.loads((path / weights.MANIFEST).read_text())
-    shapes = manifest[listed]["voice"]["weights"]
+    shapes = manifest[listed]["trunk"]["weights"]
     shapes[next(iter(shapes))] = [1, 2, 3]
     (path / weights.MANIFEST).write_text(json.dumps(manifest))
     with pytest.warns(UserWarning, match=r"another layout .* python -m models\.export"):
@@ -200,6 +210,9 @@ def test_graphs_of_a_network_without_sounds_are_not_used_for_one_with_them(
     with pytest.warns(UserWarning, match="another layout of the network"):
         analyser = Analyser.load(path, device="cpu")
     assert all(scores.sounds == {} for scores in run(analyser, "s", talk(1)))
+    analyser.stages["trunk"] = lambda *_: pytest.fail("nobody speaks, and no sound is named")
+    rain = np.random.default_rng(0).normal(0, 0.05, 8000).astype(np.float32)
+    run(analyser, "rain", [hop(0, faces=no_faces(), audio=rain)])
 
 
 def test_graphs_are_guarded_by_their_hash(
