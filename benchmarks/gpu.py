@@ -55,13 +55,14 @@ class Everything(nn.Module):
         """faces (B * 5, 48, 48), frames (B, T, 64), ids and mask (B, L), past (B, K, D)."""
         size, network = len(frames), self.network
         face = network.faces(faces).unflatten(0, (size, FACES)).mean(1, keepdim=True)
-        voice = network.voice(frames).unsqueeze(1)
+        heard = network.voice.trunk.statistics(frames)
+        voice = network.voice.token(heard).unsqueeze(1)
         said = torch.cat([past[:, 1:], network.text(ids, mask).unsqueeze(1)], 1)
         known = said.new_ones(said.shape[:2], dtype=torch.bool)
         text = network.text.contextualise(said, known).unsqueeze(1)
         kinds = [face.expand(-1, HOPS, -1), voice.expand(-1, HOPS, -1), text]
         if network.sounds is not None:
-            kinds.append(network.sounds(frames).unsqueeze(1).expand(-1, HOPS, -1))
+            kinds.append(network.sounds.token(heard).unsqueeze(1).expand(-1, HOPS, -1))
         masks = [kind.new_ones(kind.shape[:2], dtype=torch.bool) for kind in kinds]
         return self.window(*kinds, *masks)
 
