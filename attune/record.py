@@ -14,6 +14,7 @@ import msgspec
 
 from attune import __version__
 from streaming.clock import SystemClock
+from streaming.errors import UsageError
 from streaming.health import SCHEMA
 from streaming.redact import redacted_tree
 from streaming.settings import AttuneSettings
@@ -36,6 +37,11 @@ class Recorder:
         from actors.recording import RecordedAlign
         from streaming.sinks.recording import RecordingWriter
 
+        if settings.vision.mouth_hz and not self._keep_media:
+            raise UsageError(
+                "vision.mouth_hz: what it takes of mouths and voices could tell what was said, so "
+                "it is only recorded with --keep-media; add that, or leave vision.mouth_hz at 0"
+            )
         writer = RecordingWriter(self._path, about(settings, model, keep_media=self._keep_media))
         self.sinks = (writer,)
         clock = SystemClock()

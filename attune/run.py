@@ -208,10 +208,10 @@ def _require_work(settings: AttuneSettings) -> None:
             f"stream {tied[0].name!r}: node {tied[0].node!r} is a node of a cluster: give "
             "--address HOST:PORT of its head (or auto), or leave node out"
         )
-    if settings.sync.correct and not settings.vision.light_hz:
+    if settings.sync.correct and not settings.vision.light_hz and not settings.vision.mouth_hz:
         raise UsageError(
-            "sync.correct moves the sound by what flashes show; also set vision.light_hz, "
-            "such as 30, so that they are looked for"
+            "sync.correct moves the sound by what flashes or speakers show; also set "
+            "vision.light_hz or vision.mouth_hz, such as 30, so that they are looked for"
         )
     spans = settings.windows
     if (spans.length_ms / spans.hop_ms) % 1:

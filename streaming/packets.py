@@ -39,14 +39,39 @@ class Light(msgspec.Struct, frozen=True, kw_only=True):
     level: float
 
 
+class Glance(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A picture taken `before_ns` before its packet's `t_ns`. `grey`: uint8 (H, W), small."""
+
+    before_ns: int
+    grey: Uint8Array
+
+    def __repr__(self) -> str:
+        """Without the picture: this may end up in a log."""
+        return f"Glance{self.grey.shape}"
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Something measured again and again. `values`: float32 (N, D), taken at `at_ns`: int64 (N,),
+    counted from its packet's `t_ns`."""
+
+    at_ns: Int64Array
+    values: Float32Array
+
+    def __repr__(self) -> str:
+        """Without what was measured: this may end up in a log."""
+        return f"Trace{self.values.shape}"
+
+
 class VideoFrame(msgspec.Struct, frozen=True, kw_only=True, eq=False, tag=True):
     """One picture. `pixels`: uint8 RGB (H, W, 3), read-only.
 
-    `light`: of the pictures since the last one that was looked at, where it is followed.
+    `light`: of the pictures since the last one that was looked at, where it is followed;
+    `glances`: these pictures themselves, where mouths are.
     """
 
     pixels: Uint8Array
     light: tuple[Light, ...] = ()
+    glances: tuple[Glance, ...] = ()
 
     def __repr__(self) -> str:
         """Without the picture: this may end up in a log."""
@@ -69,21 +94,27 @@ class FaceCrop(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 class FaceObservation(msgspec.Struct, frozen=True, kw_only=True, eq=False, tag=True):
     """All faces of one frame, largest first. An empty tuple says: looked, and nobody was there.
 
-    `flashes`: of the whole picture since the last look, where its light is followed.
+    `flashes`: of the whole picture since the last look, where its light is followed. `mouth`: how
+    the largest face's mouth moved since then, where that is; see `streaming.sources.mouth`.
     """
 
     frame_width_px: int
     frame_height_px: int
     faces: tuple[FaceCrop, ...]
     flashes: tuple[Mark, ...] = ()
+    mouth: Trace | None = None
 
 
 class AudioChunk(msgspec.Struct, frozen=True, kw_only=True, eq=False, tag=True):
-    """Sound. `samples`: float32 (N, C) in [-1, 1]. `onsets`: where it sets in out of quiet."""
+    """Sound. `samples`: float32 (N, C) in [-1, 1]. `onsets`: where it sets in out of quiet.
+
+    `voice`: its colour every 20 ms, where mouths are followed; see `streaming.sync.voice`.
+    """
 
     samples: Float32Array
     sample_rate_hz: int
     onsets: tuple[Mark, ...] = ()
+    voice: Trace | None = None
 
     def __repr__(self) -> str:
         """Without the sound: this may end up in a log."""

@@ -8,7 +8,7 @@ Times are nanoseconds on the stream's own time line, unless a name says otherwis
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta
@@ -85,17 +85,20 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SyncReceipt(msgspec.Struct, frozen=True, kw_only=True):
-    """How late the sound is beside the picture (negative: early), by flashes and their sounds.
+    """How late the sound is beside the picture (negative: early), by flashes and their sounds, or
+    by a speaker's mouth and voice.
 
     The truth lies within `uncertainty_ms` of `av_offset_ms`; both are None while it is not known.
-    `confidence`: that the agreement of so many `pairs` is no accident. `corrected_ms`: how much of
-    what the sound was late has been taken off; the offset is what is left.
+    `confidence`: that the agreement, of so many `pairs` of flash and sound, is no accident.
+    `corrected_ms`: how much of what the sound was late has been taken off; the offset is what is
+    left.
     """
 
     av_offset_ms: float | None = None
     uncertainty_ms: float | None = None
     confidence: Unit | None = None
     pairs: int = 0
+    measured_by: Literal["flashes", "speech"] | None = None
     corrected_ms: float = 0.0
 
 

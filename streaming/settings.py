@@ -218,12 +218,14 @@ class VisionSettings(Settings, frozen=True, kw_only=True):
     """How faces are found. `detector`: "haar", or the path of a YuNet ONNX model.
 
     `rate_hz`: frames looked at each second; the rest is decoded and passed over. `light_hz`: frames
-    whose brightness is followed for flashes, see docs/synchronisation.md; 0: none.
+    whose brightness is followed for flashes, `mouth_hz`: frames in which the largest face's mouth
+    is, both for docs/synchronisation.md; 0: none.
     """
 
     detector: str = "haar"
     rate_hz: Annotated[float, Meta(gt=0, le=60)] = FACE_GRID_HZ
     light_hz: Annotated[float, Meta(ge=0, le=120)] = 0.0
+    mouth_hz: Annotated[float, Meta(ge=0, le=60)] = 0.0
     min_face_share: Annotated[float, Meta(gt=0, le=1)] = 0.08
 
 

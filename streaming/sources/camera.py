@@ -19,9 +19,9 @@ from streaming.packets import Modality, Packet, Progress, Uint8Array, VideoFrame
 from streaming.results import Health, HealthKind
 from streaming.settings import CameraSettings, VisionSettings
 from streaming.sources.base import Item
+from streaming.sources.between import GlanceLog, LightLog, grey_of
 from streaming.sources.frame_port import FramePort, Shot
 from streaming.sources.kept_port import AWAY_NS, KeptPort
-from streaming.sources.light import LightLog
 from streaming.sources.media_video import MAX_SIDE_PX
 from streaming.sources.opencv_port import OpenCvPort
 from streaming.sources.picture_health import PictureJudge
@@ -53,8 +53,8 @@ class CameraSource:
         self._length_ns = round(settings.duration_s * NS_PER_S)
         self._stop = threading.Event()
         self._ticks, self._map, self._judge = Ticks(vision.rate_hz), ClockMap(), PictureJudge()
-        self._light = LightLog(vision.light_hz)
-        self._start_ns = self._last_ns = self._lit_ns = 0
+        self._light, self._glances = LightLog(vision.light_hz), GlanceLog(vision.mouth_hz)
+        self._start_ns = self._last_ns = self._seen_ns = 0
         self._seq = self._behind_ns = self._promised_ns = 0
         self._size = (0, 0)
         self._kept: KeptPort[FramePort] = KeptPort(
@@ -127,14 +127,18 @@ class CameraSource:
         return [Progress(stream=self._stream, modality=Modality.VIDEO, t_ns=t_ns)]
 
     def _wanted_ns(self) -> int:
-        """When the next frame is wanted: to be looked at, or for its light alone."""
-        light_ns = self._light.next_ns
-        return self._ticks.next_ns if light_ns is None else min(light_ns, self._ticks.next_ns)
+        """When the next frame is wanted: to be looked at, or for its light or mouths alone."""
+        wanted = (self._ticks.next_ns, self._light.next_ns, self._glances.next_ns)
+        return min(ns for ns in wanted if ns is not None)
 
     def _follow(self, shot: Shot, t_ns: int) -> None:
-        if t_ns > self._lit_ns and self._light.wants(t_ns - self._start_ns):
-            self._lit_ns = t_ns
+        if t_ns <= self._seen_ns:
+            return
+        self._seen_ns = t_ns
+        if self._light.wants(t_ns - self._start_ns):
             self._light.add(t_ns, float(np.mean(cv2.mean(shot.pixels)[:3])))
+        if self._glances.wants(t_ns - self._start_ns):
+            self._glances.add(t_ns, grey_of(shot.pixels, cv2.COLOR_BGR2GRAY))
 
     def _dated(self, shot: Shot, frame_ns: int) -> tuple[int, int]:
         """Session time of the exposure, and its uncertainty.
@@ -177,7 +181,11 @@ class CameraSource:
             t_ns=t_ns,
             duration_ns=round(NS_PER_S / self._rate_hz),
             uncertainty_ns=uncertainty_ns,
-            payload=VideoFrame(pixels=_rgb(shot.pixels), light=self._light.take(t_ns)),
+            payload=VideoFrame(
+                pixels=_rgb(shot.pixels),
+                light=self._light.take(t_ns),
+                glances=self._glances.take(t_ns),
+            ),
         )
 
     def _health(self, kind: HealthKind, detail: str) -> Health:

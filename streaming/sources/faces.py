@@ -22,6 +22,7 @@ from streaming.sources.face_detectors import (
 )
 from streaming.sources.face_tracking import FaceTrack, FaceTracker
 from streaming.sources.marking import FlashMarker
+from streaming.sources.mouth import MouthFollower
 
 CROP_PX = 64
 MAX_FACES = 5
@@ -34,7 +35,7 @@ class FaceReducer:
     def __init__(self, vision: VisionSettings, detector: Detector | None = None) -> None:
         self._detector = detector or make_detector(vision.detector)
         self._tracker = FaceTracker(self._detector, vision.min_face_share)
-        self._flashes = FlashMarker()
+        self._flashes, self._mouth = FlashMarker(), MouthFollower()
 
     def observe(self, packet: Packet) -> Packet:
         """`packet` with its `VideoFrame` replaced by a `FaceObservation`; others as they are."""
@@ -47,6 +48,7 @@ class FaceReducer:
             frame_height_px=frame.pixels.shape[0],
             faces=tuple(self._cut(frame.pixels, track) for track in tracks),
             flashes=self._flashes.flashes(frame, packet.t_ns),
+            mouth=self._mouth.follow(frame, packet.t_ns, tracks),
         )
         return Packet(
             stream=packet.stream,

@@ -13,6 +13,7 @@ from streaming.packets import AudioChunk, Mark, Packet, VideoFrame
 from streaming.settings import AUDIO_RATE_HZ
 from streaming.sources.base import Item, Source
 from streaming.sync.marks import FlashFinder, OnsetFinder, Span
+from streaming.sync.voice import VoiceFollower
 
 
 class FlashMarker:
@@ -28,10 +29,11 @@ class FlashMarker:
 
 
 class MarkedSource:
-    """`source` with the beginnings of its sounds marked."""
+    """`source` with the beginnings of its sounds marked, and with the colour of its `voice`."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, voice: bool = False) -> None:
         self._source, self._finder = source, OnsetFinder(AUDIO_RATE_HZ)
+        self._voice = VoiceFollower() if voice else None
         self.modalities, self.live, self.ordered = source.modalities, source.live, source.ordered
 
     def items(self) -> Iterator[Item]:
@@ -46,10 +48,10 @@ class MarkedSource:
     def _marked(self, item: Item) -> Item:
         if not isinstance(item, Packet) or not isinstance(item.payload, AudioChunk):
             return item
-        onsets = _marks(self._finder.take(item.t_ns, item.payload.samples), item.t_ns)
-        if not onsets:
-            return item
-        payload = msgspec.structs.replace(item.payload, onsets=onsets)
+        samples = item.payload.samples
+        onsets = _marks(self._finder.take(item.t_ns, samples), item.t_ns)
+        voice = self._voice.take(item.t_ns, samples) if self._voice else None
+        payload = msgspec.structs.replace(item.payload, onsets=onsets, voice=voice)
         return msgspec.structs.replace(item, payload=payload)
 
 

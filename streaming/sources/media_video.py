@@ -21,7 +21,7 @@ from streaming.clock import NS_PER_S
 from streaming.packets import Modality, Packet, Uint8Array, VideoFrame
 from streaming.results import HealthKind
 from streaming.settings import VisionSettings
-from streaming.sources.light import LightLog
+from streaming.sources.between import GlanceLog, LightLog, glance_size
 from streaming.sources.media_time import TimeLine
 from streaming.sources.media_tracks import Track, to_ns
 from streaming.sources.ticks import Ticks
@@ -43,7 +43,8 @@ class VideoTrack(Track):
         super().__init__(track, stream=stream, time_line=time_line)
         self._ticks = Ticks(vision.rate_hz)
         self._reformatter, self._small = VideoReformatter(), VideoReformatter()
-        self._light = LightLog(vision.light_hz)
+        self._smaller = VideoReformatter()
+        self._light, self._glances = LightLog(vision.light_hz), GlanceLog(vision.mouth_hz)
         self._pending: Packet | None = None
         self.sparing = False
         self._left_out = 0  # pictures since the last that was decoded
@@ -119,6 +120,8 @@ class VideoTrack(Track):
         self._settle(t_ns)
         if self._light.wants(t_ns):
             self._light.add(t_ns, self._level(frame))
+        if self._glances.wants(t_ns):
+            self._glances.add(t_ns, self._grey(frame))
         if not self._ticks.wants(t_ns):
             return
         end_ns = max(t_ns + (duration_ns or MAX_FRAME_NS), self._ticks.next_ns)
@@ -131,7 +134,11 @@ class VideoTrack(Track):
             t_ns=t_ns,
             duration_ns=end_ns - t_ns,
             uncertainty_ns=uncertainty_ns,
-            payload=VideoFrame(pixels=self._pixels(frame), light=self._light.take(t_ns)),
+            payload=VideoFrame(
+                pixels=self._pixels(frame),
+                light=self._light.take(t_ns),
+                glances=self._glances.take(t_ns),
+            ),
         )
         self._seq += 1
 
@@ -161,13 +168,16 @@ class VideoTrack(Track):
         )
         return float(small.to_ndarray().mean())
 
+    def _grey(self, frame: AvVideoFrame) -> Uint8Array:
+        size = glance_size(frame.width, frame.height)
+        grey = self._smaller.reformat(frame, *size, format="gray", threads=1)
+        return _turned(grey.to_ndarray(), frame)
+
     def _pixels(self, frame: AvVideoFrame) -> Uint8Array:
         scale = min(1.0, MAX_SIDE_PX / max(frame.width, frame.height))
         width, height = max(round(frame.width * scale), 1), max(round(frame.height * scale), 1)
         rgb = self._reformatter.reformat(frame, width, height, format="rgb24", threads=1)
-        pixels = rgb.to_ndarray()
-        turns = round(frame.rotation / 90) % 4
-        pixels = np.ascontiguousarray(np.rot90(pixels, turns) if turns else pixels, dtype=np.uint8)
+        pixels = _turned(rgb.to_ndarray(), frame)
         pixels.flags.writeable = False
         return pixels
 
@@ -175,3 +185,9 @@ class VideoTrack(Track):
         if frame.duration:
             return to_ns(frame.duration, frame.time_base or self._time_base)
         return self._nominal_ns
+
+
+def _turned(pixels: np.ndarray, frame: AvVideoFrame) -> Uint8Array:
+    """As the frame says it is to be shown."""
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(pixels, turns) if turns else pixels, dtype=np.uint8)

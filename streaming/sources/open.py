@@ -26,8 +26,8 @@ def open_source(
 ) -> Source:
     """Open what `settings` describe; `SourceError` with one clear line where that fails."""
     source = _opened(settings, stream, vision, hop_ns)
-    if vision.light_hz and Modality.AUDIO in source.modalities:
-        return MarkedSource(source)
+    if (vision.light_hz or vision.mouth_hz) and Modality.AUDIO in source.modalities:
+        return MarkedSource(source, voice=vision.mouth_hz > 0)
     return source
 
 

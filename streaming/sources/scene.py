@@ -11,12 +11,14 @@ import heapq
 from collections.abc import Iterator
 from typing import Protocol
 
+import cv2
 import msgspec
 import numpy as np
 
 from streaming.clock import NS_PER_MS, NS_PER_S
 from streaming.packets import (
     Float32Array,
+    Glance,
     Light,
     Modality,
     Packet,
@@ -29,7 +31,7 @@ from streaming.packets import (
 from streaming.settings import AUDIO_RATE_HZ, SyntheticSettings, VisionSettings
 from streaming.sources.audio_framing import AudioFramer
 from streaming.sources.base import Item, due_ns
-from streaming.sources.light import LightLog
+from streaming.sources.between import GlanceLog, LightLog, grey_of
 
 DISORDER_NS = NS_PER_S  # most that a disordered packet is held up
 Span = tuple[int, int]
@@ -92,6 +94,7 @@ class SceneSource:
         self._settings = settings
         self._stream = stream
         self._rate_hz, self._light = vision.rate_hz, LightLog(vision.light_hz)
+        self._glances = GlanceLog(vision.mouth_hz)
         self._hop_ns = hop_ns
         self._end_ns = round(settings.duration_s * NS_PER_S)
         self._closed = False
@@ -143,7 +146,9 @@ class SceneSource:
             next_ns = min(round((i + 1) * NS_PER_S / self._rate_hz), self._end_ns)
             pixels = self._scene.render(t_ns)
             pixels.flags.writeable = False
-            frame = VideoFrame(pixels=pixels, light=self._followed(t_ns))
+            frame = VideoFrame(
+                pixels=pixels, light=self._followed(t_ns), glances=self._glanced(t_ns)
+            )
             yield self._packet(Modality.VIDEO, i, t_ns, max(next_ns - t_ns, 1), frame)
         yield self._ended(Modality.VIDEO, self._end_ns)
 
@@ -153,6 +158,13 @@ class SceneSource:
             self._light.wants(t_ns)
             self._light.add(t_ns, float(self._scene.render(t_ns).mean()))
         return self._light.take(until_ns)
+
+    def _glanced(self, until_ns: int) -> tuple[Glance, ...]:
+        """The scene's pictures up to the look at `until_ns`."""
+        while (t_ns := self._glances.next_ns) is not None and t_ns <= until_ns:
+            self._glances.wants(t_ns)
+            self._glances.add(t_ns, grey_of(self._scene.render(t_ns), cv2.COLOR_RGB2GRAY))
+        return self._glances.take(until_ns)
 
     def _audio(self) -> Iterator[Item]:
         framer = AudioFramer(self._hop_ns, stream=self._stream)

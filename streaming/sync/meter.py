@@ -23,6 +23,7 @@ from streaming.packets import (
 from streaming.results import SyncReceipt
 from streaming.settings import SyncSettings
 from streaming.sync.offset import FAR_NS, Offset, Span, measure
+from streaming.sync.speaker import SpeakerOffset
 from streaming.windows import Window
 
 KEPT_NS = 30 * NS_PER_S
@@ -47,7 +48,8 @@ class SyncMeter:
         self._seen_ns: dict[Modality, int] = {}
         self._pushed_ns = self._corrected_ns = 0
         self._out_of_step = False
-        self.receipt: SyncReceipt | None = None  # None: nobody has shown a flash yet
+        self.receipt: SyncReceipt | None = None  # None: neither a flash nor a speaker yet
+        self._speaker = SpeakerOffset()
         self._begin(0)
 
     def _begin(self, from_ns: int) -> None:
@@ -56,6 +58,7 @@ class SyncMeter:
         self._flashes: list[Span] = []
         self._onsets: list[Span] = []
         self._row: list[float] = []  # the last offsets, ms
+        self._speaker.begin(from_ns)
 
     @property
     def moved_ns(self) -> int:
@@ -91,10 +94,14 @@ class SyncMeter:
 
     def _take(self, t_ns: int, uncertainty_ns: int, payload: Payload) -> None:
         match payload:
-            case AudioChunk(onsets=marks):
+            case AudioChunk(onsets=marks, voice=voice):
                 self._onsets += self._dated(marks, t_ns, uncertainty_ns)
-            case FaceObservation(flashes=marks):
+                if voice is not None:
+                    self._speaker.hear(t_ns, uncertainty_ns, voice)
+            case FaceObservation(flashes=marks, mouth=mouth):
                 self._flashes += self._dated(marks, t_ns, uncertainty_ns)
+                if mouth is not None:
+                    self._speaker.see(t_ns, uncertainty_ns, mouth)
             case _:
                 pass
 
@@ -106,7 +113,7 @@ class SyncMeter:
 
     def _judge(self, now_ns: int) -> tuple[Health, ...]:
         told = [f for f in self._flashes if f[1] + FAR_NS <= now_ns][-KEPT_FLASHES:]
-        found = measure(told, self._onsets)
+        found = measure(told, self._onsets) or self._speaker.measure(now_ns)
         if found is None:
             self._row = []
             if now_ns - self._told_ns > TRUSTED_NS:
@@ -130,6 +137,7 @@ class SyncMeter:
             uncertainty_ms=round(found.uncertainty_ns / NS_PER_MS + 0.05, 1),
             confidence=round(1 - found.chance, 4),
             pairs=found.pairs,
+            measured_by="flashes" if found.pairs else "speech",
             corrected_ms=corrected_ms,
         )
 

@@ -15,7 +15,11 @@ from attune.cli import main
         (["run", "--fats"], 2, "No such option"),
         (["runn"], 2, "No such command"),
         (["run", "--media", "x", "--set", "windows.hop=1"], 2, "did you mean 'hop_ms'?"),
-        (["run", "--media", "x", "--set", "sync.correct=true"], 2, "also set vision.light_hz"),
+        (
+            ["run", "--media", "x", "--set", "sync.correct=true"],
+            2,
+            "also set vision.light_hz or vision.mouth_hz",
+        ),
         (["run", "--media", "x", "--inline", "--address", "auto"], 2, "leave out --inline"),
         (["run", "node.yaml"], 2, "give --address HOST:PORT of its head (or auto), or leave node"),
         (["run", "--media", "x", "--address", "ray://h:1"], 2, "expected HOST:PORT of the head"),

@@ -11,9 +11,9 @@ from test_camera import BEGIN_NS, FRAME_NS, shots
 from streaming.clock import NS_PER_S, HandClock
 from streaming.packets import Packet
 from streaming.settings import CameraSettings, MediaSettings, SyntheticSettings, VisionSettings
+from streaming.sources.between import LightLog
 from streaming.sources.camera import CameraSource
 from streaming.sources.faces import FaceReducer
-from streaming.sources.light import LightLog
 from streaming.sources.media import MediaSource
 from streaming.sources.open import open_source
 from streaming.sources.scripted_devices import ScriptedFrames
