@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -21,13 +20,12 @@ import ray
 from actors.accounts import Carried
 from actors.admission import Load
 from actors.desk import Desk
-from actors.link import PushLink
-from actors.messages import Notice
 from actors.node import DRIVER
 from actors.nodes import IngestNode
 from actors.places import Places
 from actors.pulse import Sign
 from actors.ray_join import join
+from actors.ray_notices import Notices
 from actors.ray_part import LostError, Part
 from actors.ray_plan import Plan, shares
 from actors.records import Said
@@ -39,15 +37,13 @@ from streaming.clock import NS_PER_S, SystemClock
 from streaming.control import State
 from streaming.control_port import ControlPort
 from streaming.errors import PipelineError, SourceError, UsageError
-from streaming.figures import Figures
-from streaming.health import Health, HealthKind
+from streaming.health import HealthKind
 from streaming.keys import read_server_keys
 from streaming.settings import AttuneSettings, ControlSettings
 
 POLL_S = 0.05
 DRAIN_S = 20.0
 OnRecord = Callable[[str, Said], None]
-FIGURES_NS = NS_PER_S  # how often metrics of the parts are served anew
 
 
 class RayPipeline:
@@ -59,15 +55,11 @@ class RayPipeline:
     def __init__(self, settings: AttuneSettings, on_record: OnRecord | None = None) -> None:
         self._settings = settings
         self._on_record = on_record
-        self._figures_due: dict[str, int] = {}
-        self._most_waiting: Counter[str] = Counter()
         self._clock = SystemClock()
         self._parts: dict[str, Part] = {}
         self._local: IngestNode | None = None
         self._accounts: dict[str, Carried] = {}
         self._load = Load()
-        self._notices: PushLink | None = None
-        self._unsaid: deque[Notice] = deque()
 
     def __enter__(self) -> RayPipeline:
         with ExitStack() as stack:
@@ -82,13 +74,15 @@ class RayPipeline:
             if self._control is not None:
                 stack.callback(self._control.close)
             self._roster = Roster(self._shares)
-            self._desk = Desk(self._roster, self._readers, self._say, self._clock, self._full)
+            keys = self._board.here.connecting
+            self._notices = Notices(self._roster, self._clock, self._has_publisher, keys)
+            stack.callback(self._notices.close)
+            say = self._notices.say
+            self._desk = Desk(self._roster, self._readers, say, self._clock, self._full)
             self._closing = stack.pop_all()
         return self
 
     def __exit__(self, *failure: object) -> None:
-        if self._notices is not None:
-            self._notices.close()
         self._closing.close()
 
     @property
@@ -116,7 +110,7 @@ class RayPipeline:
         cpu_before = self._cpu_s()
         for part in self._parts.values():
             self._begin(part)
-        self._call_publisher()
+        self._notices.call(self._parts["publish"].address)
         if self._local is not None:
             to = (self._parts["align"].address,)
             threading.Thread(target=self._local.run, args=to, daemon=True).start()
@@ -178,17 +172,8 @@ class RayPipeline:
         if self._on_record is not None:
             for said in sign.records:
                 self._on_record(sign.name, said)
-        self._measure(sign, now_ns)
-
-    def _measure(self, sign: Sign, now_ns: int) -> None:
-        """Have the part's figures served, once a second, while there is somebody to do so."""
-        most = self._most_waiting[sign.name] = max(self._most_waiting[sign.name], sign.waiting)
-        served = self._settings.metrics.port and self._parts["publish"].at_work
-        if not served or self._notices is None or now_ns < self._figures_due.get(sign.name, 0):
-            return
-        self._figures_due[sign.name] = now_ns + FIGURES_NS
-        self._most_waiting[sign.name] = 0
-        self._notices.offer(Figures(part=sign.name, waiting=most, gpu=sign.gpu))
+        if self._settings.metrics.port:
+            self._notices.measure(sign)
 
     def _attend(self, part: Part) -> None:
         """See after one part: let it begin when it is ready, replace it when it is lost."""
@@ -212,7 +197,7 @@ class RayPipeline:
         if part.waits:
             for stream in self._roster.unended(part.name):
                 detail = f"{part.name}: its node is gone; it is read again when that is back"
-                self._say(stream, HealthKind.SOURCE_LOST, detail)
+                self._notices.say(stream, HealthKind.SOURCE_LOST, detail)
 
     def _moved(self, part: Part) -> bool:
         """Whether other readers go on with the streams of one whose node is gone."""
@@ -228,7 +213,7 @@ class RayPipeline:
             if self._roster.entries[name].state is not State.RUNNING:
                 heir.stop_one(name)
             detail = f"the node of {part.name} is gone; {heir.name} goes on"
-            self._say(name, HealthKind.RESTARTED, detail, count=1)
+            self._notices.say(name, HealthKind.RESTARTED, detail, count=1)
         part.retire()
         return True
 
@@ -237,7 +222,7 @@ class RayPipeline:
         part.await_held()
         part.begin(self._clock.now_ns())
         if part.name == "publish":
-            self._call_publisher()
+            self._notices.call(part.address)
         for up in self._upstream(part):
             up.resend(part.address)
         for name in self._roster.unended(part.name):
@@ -250,27 +235,10 @@ class RayPipeline:
         detail = f"{part.name} was lost ({part.why}) and back after {outage_s:.1f} s"
         reader = part.name if part in self._readers() else None
         for stream in self._roster.unended(reader):
-            self._say(stream, HealthKind.RESTARTED, detail, count=part.turn)
+            self._notices.say(stream, HealthKind.RESTARTED, detail, count=part.turn)
 
-    def _say(self, stream: str, kind: HealthKind, detail: str, count: int = 0) -> None:
-        """Have something published that the supervisor knows of a stream."""
-        t_ns = self._roster.time_ns(stream, self._clock.now_ns())
-        health = Health(stream=stream, kind=kind, t_ns=t_ns, count=count, detail=detail)
-        self._unsaid.append(Notice(health))
-        self._say_all()
-
-    def _say_all(self) -> None:
-        """What is to be said waits while there is no publisher."""
-        while self._unsaid and self._notices is not None and self._parts["publish"].at_work:
-            self._notices.send(self._unsaid.popleft(), threading.Event())
-
-    def _call_publisher(self) -> None:
-        """What is said goes to the publisher that there is now."""
-        if self._notices is not None:
-            self._notices.close()
-        address, keys = self._parts["publish"].address, self._board.here.connecting
-        self._notices = PushLink(address, keys, keeps=False)
-        self._say_all()
+    def _has_publisher(self) -> bool:
+        return "publish" in self._parts and self._parts["publish"].at_work
 
     def _upstream(self, part: Part) -> list[Any]:
         """Who hands over to `part`."""
