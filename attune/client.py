@@ -8,10 +8,9 @@ and delivered in its place; what is gone for good is said by a `Hole` in its pla
 from __future__ import annotations
 
 import asyncio
-import re
 import threading
 import time
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -19,6 +18,7 @@ from typing import Literal
 import msgspec
 import zmq
 
+from attune.addresses import beside, prefixes, require_address, require_stream
 from attune.mending import Mender
 from streaming.errors import UsageError, WireError
 from streaming.holes import Hole, HoleDetector, NewEpoch, Standing
@@ -34,10 +34,6 @@ SILENT_S = 5.0  # heartbeats come every second unless the publisher was told oth
 
 # As in streaming/sinks/zeromq.py: a context collected as garbage would wait without end.
 _CONTEXTS: set[zmq.Context[zmq.Socket[bytes]]] = set()
-
-_ADDRESS = re.compile(r"tcp://(\[[0-9A-Fa-f:.%\w]+\]|[^/:\[\]\s*]+):\d{1,5}|ipc://.+")
-_STREAM = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-
 
 Origin = Literal["live", "mended", "latest", "concluded"]
 
@@ -104,7 +100,7 @@ class Subscription:
         require_address(address)
         self._address = address
         self._keys = None if keys is None else read_client_keys(Path(keys))
-        self._streams = None if streams is None else frozenset(map(_require_stream, streams))
+        self._streams = None if streams is None else frozenset(map(require_stream, streams))
         self._detector, self._open = HoleDetector(), OpenEvents()
         if since is not None and since.epoch:
             self._detector.resume(since)
@@ -154,7 +150,7 @@ class Subscription:
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_PAYLOAD_BYTES)  # beyond it the connection is closed
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.IPV6, int("[" in self._address))
-        for prefix in _prefixes(self._streams):
+        for prefix in prefixes(self._streams):
             socket.setsockopt(zmq.SUBSCRIBE, prefix)
         use_keys(socket, self._keys)
         try:
@@ -332,40 +328,3 @@ async def subscribe_async(
                 raise
             for item in items:
                 yield item
-
-
-def beside(address: str, told: str) -> str:
-    """The place `told` by the publisher at `address`, on the host by which that was reached.
-
-    A publisher that serves all interfaces, or stands behind a gateway, cannot know that name.
-
-    >>> beside("tcp://camera.lan:7100", "tcp://0.0.0.0:7101")
-    'tcp://camera.lan:7101'
-    """
-    if not (address.startswith("tcp://") and told.startswith("tcp://")):
-        return told
-    return f"{address.rpartition(':')[0]}:{told.rpartition(':')[2]}"
-
-
-def require_address(address: str) -> None:
-    """Refuse what cannot be an address, in one line."""
-    if not _ADDRESS.fullmatch(address):
-        raise UsageError(
-            f"cannot connect to {address!r}: expected an address like tcp://127.0.0.1:7100"
-            " or ipc:///tmp/attune"
-        )
-
-
-def _require_stream(stream: str) -> str:
-    if not _STREAM.fullmatch(stream):
-        raise UsageError(
-            f"{stream!r} cannot be a stream: use 1 to 64 letters, digits, '_', '.' or '-'"
-        )
-    return stream
-
-
-def _prefixes(streams: Collection[str] | None) -> list[bytes]:
-    if streams is None:
-        return [b""]
-    kinds = (f"{kind}/{name}" for name in streams for kind in ("result", "event", "health"))
-    return [HEARTBEAT_TOPIC.encode(), *(kind.encode() for kind in kinds)]

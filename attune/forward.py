@@ -66,7 +66,8 @@ def run_forward(settings: ForwardSettings, clock: Clock | None = None) -> int:
     for sink in sinks:
         if isinstance(sink, MetricsSink):
             sink.metrics.registry.register(ForwardMetrics(forwarder.figures))
-    _say(f"{len(subscriptions)} publishers, forwarded at {settings.output.publish}")
+    labels = ", ".join(one.label for one in settings.upstreams)
+    _say(f"forwarding at {settings.output.publish}: {labels}")
     failures = _Joint(forwarder, clock, settings.output.journal).run(subscriptions, signals.stop)
     return 1 if failures else signals.exit_code
 

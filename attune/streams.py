@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from attune import config as configuration
-from attune.client import require_address
+from attune.addresses import require_address
 from streaming.control import (
     AddRequest,
     Done,

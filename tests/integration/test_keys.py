@@ -8,7 +8,8 @@ import time
 import pytest
 import zmq
 
-from attune.client import Delivery, Subscription, beside
+from attune.addresses import beside
+from attune.client import Delivery, Subscription
 from streaming.errors import SinkError, UsageError
 from streaming.health import Health, HealthKind
 from streaming.keys import make_client_keys, make_server_keys, read_server_keys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import threading
 import time
@@ -20,7 +21,7 @@ from streaming.holes import Hole, NewEpoch, Standing
 from streaming.journal import Journal
 from streaming.keys import make_client_keys, make_server_keys, read_server_keys
 from streaming.open_events import PUBLISHER_LOST
-from streaming.replay import ReplayReply
+from streaming.replay import ReplayReply, ReplayRequest
 from streaming.results import Event, Heartbeat, Phase
 from streaming.sinks import Publisher, ReplayServer, ZmqPublisher, open_replay
 from streaming.wire import decode, encode
@@ -418,6 +419,37 @@ def test_a_replay_port_that_never_comes_to_an_end_is_given_up():
     holes = [(piece.first, piece.last) for piece in pieces if isinstance(piece, Hole)]
     assert holes == [(1, 2), (4, 9)]
     assert pieces[1] == (b"topic", b"payload")
+
+
+def test_what_was_missed_is_handed_on_while_the_rest_is_still_fetched(tmp_path):
+    # a heartbeat claims 2**40 messages, and the replay port has one after the other, without end
+    place, stop = f"ipc://{tmp_path}/replay", threading.Event()
+
+    def answer() -> None:
+        with zmq.Context() as context, context.socket(zmq.ROUTER) as port:
+            port.setsockopt(zmq.LINGER, 0)
+            port.bind(place)
+            while not stop.is_set():
+                if port.poll(50):
+                    way, data = port.recv_multipart()
+                    asked = msgspec.json.decode(data, type=ReplayRequest)
+                    reply = ReplayReply(stream="cam", epoch=7, first=asked.first, last=asked.first,
+                                        more=True, id=asked.id)  # fmt: skip
+                    found = msgspec.structs.replace(note(), epoch=7, seq=asked.first)
+                    port.send_multipart([way, msgspec.json.encode(reply), *encode(found)])
+
+    def beat(last: int) -> list[bytes]:
+        said = Heartbeat(epoch=7, seq=1, last_seq={"cam": last}, published_unix_ns=1, replay=place)
+        return list(encode(said))
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    with Subscription(f"ipc://{tmp_path}/nobody") as subscription:
+        subscription._take(beat(1))
+        items = list(itertools.islice(subscription._items(beat(2**40)), 50))
+    stop.set()
+    thread.join()
+    assert seen(items) == [(seq, "mended") for seq in range(2, 52)]
 
 
 def test_a_connection_that_broken_bytes_have_ended_is_made_anew_and_what_was_missed_mended(
