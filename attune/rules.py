@@ -13,20 +13,21 @@ from rich.table import Table
 
 from attune import config as configuration
 from attune import yaml_text
+from streaming.clock import NS_PER_S
 from streaming.errors import UsageError
-from streaming.events.engine import KIND_NAMES
-from streaming.events.quantities import known_names
-from streaming.events.rules import Rule, RuleError, compile_rules
-from streaming.settings import RuleSettings
+from streaming.events.engine import BUILTIN_FILE, KIND_NAMES, constants, rules_of
+from streaming.events.quantities import OF_FRAMES, known_names
+from streaming.events.rules import Rule, RuleError
+from streaming.settings import EventSettings, RuleSettings
 
 
 def check_rules(path: Path) -> int:
     """Show the rules of `path`, or a line for each that is wrong; the exit code."""
     tree = configuration.load(path)
-    rules = configuration.settings(tree, str(path)).events.rules
-    if not rules:
+    events = configuration.settings(tree, str(path)).events
+    if not events.rules:
         raise UsageError(f"{path}: expected rules under events.rules, found none")
-    good, complaints = _compiled(rules, _Places(path))
+    good, complaints = _compiled(events, _Places(path))
     for complaint in complaints:
         sys.stderr.write(f"attune: {complaint}\n")
     if complaints:
@@ -37,21 +38,30 @@ def check_rules(path: Path) -> int:
 
 def show_names() -> None:
     """Print all names and what they are."""
-    table = Table("name", "is")
-    for name, kind in known_names(KIND_NAMES).items():
-        table.add_row(name, kind)
+    table = Table("name", "is", "in rules of every")
+    for every in ("hop", *OF_FRAMES):
+        for name, kind in known_names(KIND_NAMES, every).items():
+            table.add_row(name, kind, every)
+    for name, value in constants(EventSettings()).items():
+        table.add_row(name, f"a setting, {value:g} unless set", "any")
     Console().print(table)
 
 
-def _compiled(
-    rules: tuple[RuleSettings, ...], places: _Places
-) -> tuple[tuple[Rule, ...], list[str]]:
+def show_builtin() -> None:
+    """Print the built-in rules as they are."""
+    sys.stdout.write(BUILTIN_FILE.read_text(encoding="utf-8"))
+
+
+def _compiled(events: EventSettings, places: _Places) -> tuple[tuple[Rule, ...], list[str]]:
     """The rules that are right, and a line on each that is not."""
+    rules = events.rules
     complaints: list[str] = []
     kept = list(range(len(rules)))
     while True:
         try:
-            return compile_rules([rules[i] for i in kept], KIND_NAMES), complaints
+            own = tuple(rules[i] for i in kept)
+            every = rules_of(msgspec.structs.replace(events, rules=own))
+            return every[len(every) - len(own) :], complaints
         except RuleError as error:
             wrong = kept[error.index]
             complaints.append(f"{places.of(wrong, error.field, error.offset)}: {error.plain}")
@@ -66,16 +76,17 @@ def _compiled(
 
 
 def _show(rules: tuple[Rule, ...]) -> None:
-    table = Table("event", "begins when", "for", "ends when", "cool-down", "in")
+    table = Table("event", "every", "begins when", "for", "ends when", "cool-down", "in")
     for rule in rules:
         told = rule.settings
         streams = "all together" if told.across else ", ".join(told.streams) or "each stream"
         table.add_row(
             told.name,
+            told.every,
             told.when.strip(),
-            f"{told.for_s:g} s",
+            f"{rule.for_ns / NS_PER_S:g} s",
             told.until.strip() or "that no longer holds",
-            f"{told.cooldown_s:g} s",
+            f"{rule.cooldown_ns / NS_PER_S:g} s",
             streams,
         )
     Console().print(table, highlight=False)

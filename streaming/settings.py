@@ -18,6 +18,8 @@ Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
 Captions = bool | Annotated[int, Meta(ge=0)] | str | None
 Origin = Annotated[str, Meta(pattern=r"^(null|https?://[^/\s]+)$")]
+RuleName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Label = Annotated[str, Meta(max_length=64)]
 StreamName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 AUDIO_RATE_HZ = 16_000
@@ -259,17 +261,24 @@ class ModelSettings(Settings, frozen=True, kw_only=True):
 
 
 class RuleSettings(Settings, frozen=True, kw_only=True):
-    """An event of one's own, see docs/events.md. `when`, `until`: conditions; `score`: a number
-    whose mean is the event's score. `streams`: in which it is looked for (empty: all); `across`:
-    over all streams together."""
+    """An event, see docs/events.md. `every`: what is judged; `when`, `until`: conditions; `score`
+    and `evidence`: measures, such as `max arousal`. `labels`: conditions by label. `streams`: in
+    which it is looked for (empty: all); `across`: over all streams together. Numbers may be given
+    as sums of settings."""
 
-    name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    name: RuleName
     when: str
     until: str = ""
-    for_s: NonNegative = 0.0
-    cooldown_s: NonNegative = 0.0
+    every: Literal["hop", "look", "loudness", "speech"] = "hop"
+    for_s: NonNegative | str = 0.0
+    hang_s: NonNegative | str = 0.0
+    confirm: Annotated[int, Meta(ge=1)] | str = 1
+    lost_after_s: NonNegative | str = 5.0
+    cooldown_s: NonNegative | str = 0.0
     score: str = ""
-    label: Annotated[str, Meta(max_length=64)] = ""
+    evidence: Annotated[dict[RuleName, str], Meta(max_length=32)] = {}
+    label: Label = ""
+    labels: Annotated[dict[Label, str], Meta(max_length=32)] = {}
     streams: tuple[StreamName, ...] = ()
     across: bool = False
 

@@ -20,6 +20,14 @@ def rules_check(
     raise typer.Exit(check_rules(file))
 
 
+@app.command("show")
+def rules_show() -> None:
+    """Print the rules of the built-in events, to be looked at or copied and changed."""
+    from attune.rules import show_builtin
+
+    show_builtin()
+
+
 @app.command("names")
 def rules_names() -> None:
     """List what the conditions of rules may name."""

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from streaming.clock import NS_PER_S
 from streaming.events.expressions import Values
-from streaming.events.rules import Rule, RuleTracker
+from streaming.events.rules import Rule
+from streaming.events.trackers import HopTracker
 from streaming.results import Event
 
 ALL = "_all"
@@ -22,7 +23,7 @@ class Across:
     """The rules that look at several streams."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._trackers = [RuleTracker(ALL, rule) for rule in rules]
+        self._trackers = [HopTracker(ALL, rule) for rule in rules]
         self._latest: dict[str, tuple[int, Values]] = {}
         self._first_ns: int | None = None
         self._now_ns = 0

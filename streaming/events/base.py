@@ -1,4 +1,4 @@
-"""What every kind of event shares: a way to be stepped, and a scribe that writes the events down.
+"""What every kind of event shares: why it ends, and a scribe that writes the events down.
 
 Invariant: between two calls a kind has at most one event open. The scribe numbers them from 1,
 so an id depends only on what was seen, and never lets an interval reach into the one before it.
@@ -6,10 +6,8 @@ so an id depends only on what was seen, and never lets an interval reach into th
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from streaming.clock import NS_PER_MS
-from streaming.results import Event, Phase, Prediction
+from streaming.results import Event, Phase
 
 Evidence = dict[str, float | str]
 
@@ -25,18 +23,6 @@ class Ended:
     OVER = "over"  # the thing itself stopped
     LOST = "input lost"  # nothing was seen or heard any more
     STREAM = "stream ended"
-
-
-class Kind(Protocol):
-    """One kind of event: predictions in, events out, no clock and no I/O."""
-
-    def step(self, prediction: Prediction) -> list[Event]:
-        """Take in one prediction; predictions come in stream order."""
-        ...
-
-    def finish(self, t_ns: int) -> list[Event]:
-        """End what is open: the stream ended at `t_ns`."""
-        ...
 
 
 class Scribe:

@@ -18,12 +18,14 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 MAX_CHARACTERS = 500
 
-Value = float | bool | None
+Value = float | bool | str | None
 Values = Mapping[str, Value]
-Evaluate = Callable[[Sequence[Values]], Value]
+Evaluate = Callable[[Sequence[Values]], Any]  # a Value of the type that was found
+_NONE: Mapping[str, float] = {}
 
 
 class Type(StrEnum):
@@ -31,6 +33,7 @@ class Type(StrEnum):
 
     NUMBER = "a number"
     TRUTH = "a condition"
+    TEXT = "a text"
 
 
 class ExpressionError(Exception):
@@ -60,12 +63,18 @@ class Expression:
 
 
 def compile_expression(
-    text: str, known: Mapping[str, Type], wanted: Type, *, across: bool = False
+    text: str,
+    known: Mapping[str, Type],
+    wanted: Type | None,
+    *,
+    across: bool = False,
+    constants: Mapping[str, float] = _NONE,
 ) -> Expression:
-    """Read `text`, in which the quantities `known` may be named. Raises ExpressionError."""
-    reader = _Reader(known, across=across)
+    """Read `text`, in which the quantities `known` and `constants` may be named. `wanted`: what it
+    has to come to; None: anything. Raises ExpressionError."""
+    reader = _Reader(known, constants, across=across)
     kind, evaluate = reader.read(_parse(text))
-    if kind is not wanted:
+    if wanted is not None and kind is not wanted:
         raise ExpressionError(f"expected {wanted}, got {kind}")
     return Expression(text, kind, frozenset(reader.names), evaluate)
 
@@ -117,8 +126,10 @@ _AGGREGATES: dict[str, tuple[Type, Type, Callable[[list[float]], float]]] = {
 class _Reader:
     """From Python's tree to closures, refusing all that has no meaning here."""
 
-    def __init__(self, known: Mapping[str, Type], *, across: bool) -> None:
-        self._known, self._across = known, across
+    def __init__(
+        self, known: Mapping[str, Type], constants: Mapping[str, float], *, across: bool
+    ) -> None:
+        self._known, self._constants, self._across = known, constants, across
         self._inside = not across  # quantities belong to one stream: here, or within an aggregate
         self.names: set[str] = set()
 
@@ -154,6 +165,8 @@ class _Reader:
 
     def _quantity(self, node: ast.Name | ast.Attribute) -> tuple[Type, Evaluate]:
         name = _source(node)
+        if name in self._constants:
+            return Type.NUMBER, _constant(self._constants[name], node)
         if name not in self._known:
             near = difflib.get_close_matches(name, self._known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self._known)}"
@@ -198,6 +211,8 @@ class _Reader:
     def _comparison(self, node: ast.Compare) -> tuple[Type, Evaluate]:
         terms = [self._expect(term, Type.NUMBER) for term in (node.left, *node.comparators)]
         acts = [_COMPARISONS[type(op)] for op in node.ops]
+        if len(acts) == 1:
+            return Type.TRUTH, _compared(terms[0], acts[0], terms[1])
 
         def evaluate(at: Sequence[Values]) -> Value:
             values = [term(at) for term in terms]
@@ -229,6 +244,14 @@ class _Reader:
             return act(found) if found else None
 
         return gives, evaluate
+
+
+def _compared(left: Evaluate, act: Callable[[Any, Any], bool], right: Evaluate) -> Evaluate:
+    def evaluate(at: Sequence[Values]) -> Value:
+        a, b = left(at), right(at)
+        return None if a is None or b is None else act(a, b)
+
+    return evaluate
 
 
 def _constant(value: float, node: ast.expr) -> Evaluate:

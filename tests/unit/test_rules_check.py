@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from attune import config
-from attune.rules import check_rules, show_names
+from attune.rules import check_rules, show_builtin, show_names
 from streaming.errors import UsageError
 
 GOOD = """
@@ -78,3 +78,15 @@ def test_every_shipped_configuration_with_rules_is_right():
     for path in checked:
         assert check_rules(path) == 0
         assert config.settings(config.load(path)).events.rules
+
+
+def test_the_builtin_rules_are_shown_as_a_configuration_would_have_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    show_builtin()
+    shown = capsys.readouterr().out
+    path = tmp_path / "rules.yaml"
+    indented = "".join(f"    {line}\n" for line in shown.splitlines())
+    path.write_text(f"events:\n  rules:\n{indented}")
+    assert check_rules(path) == 0
+    assert "silence" in capsys.readouterr().out

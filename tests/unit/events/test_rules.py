@@ -16,7 +16,8 @@ from streaming.events.across import ALL, Across
 from streaming.events.engine import KIND_NAMES, EventEngine
 from streaming.events.expressions import ExpressionError, Type, Value, compile_expression
 from streaming.events.quantities import known_names, quantities
-from streaming.events.rules import Rule, RuleError, RuleTracker, compile_rules
+from streaming.events.rules import Rule, RuleError, compile_rules
+from streaming.events.trackers import HopTracker
 from streaming.modality import Modality
 from streaming.results import (
     SOUNDS,
@@ -106,7 +107,7 @@ def track(values: Sequence[float | None], **rule: object) -> list[tuple[str, flo
 def _events(values: Sequence[float | None], **rule: object) -> list[Event]:
     settings = RuleSettings(**{"name": "r", "when": "sentiment > 0", **rule})
     (compiled,) = compile_rules([settings], KIND_NAMES)
-    tracker = RuleTracker("s", compiled)
+    tracker = HopTracker("s", compiled)
     events: list[Event] = []
     for i, value in enumerate(values):
         events += tracker.hop([{"sentiment": value}], i * HOP_NS, (i + 1) * HOP_NS)
@@ -256,7 +257,7 @@ def test_rules_look_at_rules_before_them_and_only_in_their_streams():
 @pytest.mark.parametrize(
     ("rules", "index", "field", "words"),
     [
-        ([{"name": "speech", "when": "words > 1"}], 0, "name", "already"),
+        ([{"name": "sentiment_change", "when": "words > 1"}], 0, "name", "already"),
         ([{"name": "a", "when": "event.a"}], 0, "when", "not at itself"),
         ([{"name": "a", "when": "event.b"}, {"name": "b", "when": "words > 1"}],
          0, "when", "above"),
