@@ -24,6 +24,7 @@ from streaming.events.quantities import known_names
 from streaming.events.tally import WORDS, AtPeak, Count, Last, Mean, Measure, Measured, Tally
 from streaming.settings import RuleSettings
 
+GREATEST = 1e9  # seconds, or in a row
 _DEFAULTS = RuleSettings(name="x", when="")
 # What has no meaning for a rule of each grain, and would be passed over.
 _IDLE = {
@@ -165,16 +166,15 @@ class _Compiler:
 
     def _number(self, field: str) -> float:
         """A number that is given, or a sum of settings."""
-        told = getattr(self._rule, field)
-        if not isinstance(told, str):
-            return float(told)
-        try:
-            found = compile_expression(told, {}, Type.NUMBER, constants=self._constants).of({})
-        except ExpressionError as error:
-            raise self._error(field, str(error), error.offset) from None
-        if not isinstance(found, float) or found < 0:
-            raise self._error(field, f"expected a number of at least 0, got {found}")
-        return found
+        found = told = getattr(self._rule, field)
+        if isinstance(told, str):
+            try:
+                found = compile_expression(told, {}, Type.NUMBER, constants=self._constants).of({})
+            except ExpressionError as error:
+                raise self._error(field, str(error), error.offset) from None
+        if found is None or not 0 <= found <= GREATEST:
+            raise self._error(field, f"expected a number from 0 to {GREATEST:g}, got {found}")
+        return float(found)
 
     def _expression(
         self, field: str, text: str, wanted: Type | None, before: int = 0
