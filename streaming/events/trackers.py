@@ -78,7 +78,7 @@ class TrackTracker(_Tracker):
                 if end_ns - self._end_ns >= self._rule.hang_ns:
                     yield from self._close(Ended.OVER)
                 return
-        if on and self._end_ns is None and end_ns > self._free_from_ns:
+        if on and self._end_ns is None:
             self._start_ns, self._tally = max(start_ns, self._free_from_ns), self._rule.tally()
         elif self._end_ns is None:
             return

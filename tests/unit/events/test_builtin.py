@@ -127,6 +127,17 @@ def test_a_rule_may_look_at_loudness_and_speech_over_one_another():
     assert spans(events) == [(300, 650, "over")]
 
 
+def test_where_nothing_is_known_of_speech_loudness_is_judged_a_little_later_all_the_same():
+    rule = {**SHOUT, "when": "loudness_dbfs > -20 and speech_probability < 0.5"}
+    assert spans(loud([-10.0] * 40, rules(rule))) == [(0, 2000, "stream ended")]
+
+
+def test_what_is_now_is_seen_in_the_frame_that_ends_an_event():
+    rule = {**SHOUT, "evidence": {"now": "now loudness_dbfs", "last": "last loudness_dbfs"}}
+    end = loud([-10.0] * 10 + [-42.0] * 10, rules(rule))[-1]
+    assert end.evidence == {"now": -42.0, "last": -10.0, "ended_by": "over"}
+
+
 def test_a_rule_over_looks_needs_as_many_in_a_row_as_asked_for():
     # look     0  1  2  3  4  5  6  7     four a second
     # faces    1  2  2  1  2  2  2  0
@@ -141,6 +152,16 @@ def test_a_rule_over_looks_needs_as_many_in_a_row_as_asked_for():
         ("end", 875, 2.0),
     ]
     assert events[-1].evidence == {"most": 2, "ended_by": "stream ended"}
+
+
+def test_a_rule_over_looks_keeps_its_cool_down():
+    # look     0  1  2  3  4  5  6  7     four a second
+    # faces    1  0  1  0  1  1  1  1     a second after 125 ms: looks 2 and 4 are too early
+    looks = [FaceCount(t_ns=i * 250 * MS, faces=int(n)) for i, n in enumerate("10101111")]
+    there = {"name": "there", "every": "look", "when": "faces > 0", "cooldown_s": 1}
+    steps = predictions(looks=looks, cuts_ns=range(HOP, 2001 * MS, HOP))
+    events = [e for e in run(steps, 2000 * MS, rules(there)) if e.kind == "there"]
+    assert spans(events) == [(0, 125, "over"), (1125, 1875, "stream ended")]
 
 
 def moods(values: list[float | None], **rule: object) -> list[Event]:
@@ -165,6 +186,7 @@ def test_where_it_is_not_waited_for_the_unknown_speaks_against_an_event():
         (0, 1000, "input lost"),
         (1500, 2000, "stream ended"),
     ]
+    assert spans(moods([1, 1, 1], lost_after_s=0.3)) == [(0, 1500, "stream ended")]
     assert spans(moods([1, 1, None, None, None, 1], lost_after_s=1)) == [
         (0, 1000, "input lost"),
         (2500, 3000, "stream ended"),
