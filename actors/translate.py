@@ -62,7 +62,7 @@ def window_ready(
             start_ns=start,
             end_ns=start + hop_ns,
             faces=_leading_faces(video, start, start + hop_ns),
-            audio=samples[i * per_hop : (i + 1) * per_hop],
+            audio=_kept(samples[i * per_hop : (i + 1) * per_hop]),
             audio_coverage=float(real[i * per_hop : (i + 1) * per_hop].mean()),
             texts=_texts_begun(text, start, start + hop_ns),
         )
@@ -229,6 +229,18 @@ def level_dbfs(samples: Float32Array) -> float:
     """RMS level; full scale is a square wave of amplitude 1."""
     power = float(np.mean(np.square(samples, dtype=np.float64)))
     return _round(max(10 * np.log10(power), SILENCE_DBFS)) if power > 0 else SILENCE_DBFS
+
+
+def _kept(hop: Float32Array) -> Float32Array:
+    """One hop without the window that it lies in; all hops without any sound are one array."""
+    return hop.copy() if hop.any() else _silence(len(hop))
+
+
+@lru_cache(maxsize=4)
+def _silence(samples: int) -> Float32Array:
+    silence = np.zeros(samples, np.float32)
+    silence.flags.writeable = False
+    return silence
 
 
 def _loudness(samples: Float32Array, real: npt.NDArray[np.bool_], start_ns: int) -> LoudnessTrack:

@@ -77,6 +77,19 @@ def test_a_gap_is_zeros_and_is_told_apart_from_silence() -> None:
     assert first.loudness.dbfs[25] is None
 
 
+def test_the_windows_of_a_long_gap_hold_next_to_nothing() -> None:
+    # sound   1 .......................... 1      a machine that slept for ten minutes
+    one = np.ones(RATE // 2)
+    slept = [ready(w) for w in windows(sound((0, one), (600_000, one), end_ms=600_500))]
+    held = {
+        id(hop.audio.base if hop.audio.base is not None else hop.audio): hop.audio.nbytes
+        for r in slept
+        for hop in r.hops
+    }
+    assert len(slept) == 1198
+    assert sum(held.values()) <= 4 * one.astype(np.float32).nbytes
+
+
 def test_text_is_new_once_and_counts_for_as_long_as_it_holds() -> None:
     # text        "hello there" 0.6 s to 2.3 s
     # w0  0.0-2.0  new, in hop 1
