@@ -75,7 +75,10 @@ class HoleDetector:
     def take(self, message: Message) -> list[Notice]:
         """Feed any message."""
         if isinstance(message, Heartbeat):
-            return self.beat(message.epoch, message.last_seq)
+            notices = self.beat(message.epoch, message.last_seq)
+            # Heartbeats name all streams of their epoch: no more than one of them is remembered.
+            self._last = {stream: self._last[stream] for stream in message.last_seq}
+            return notices
         return self.feed(message.epoch, message.stream, message.seq)
 
     def feed(self, epoch: int, stream: str, seq: int) -> list[Notice]:

@@ -266,6 +266,17 @@ def test_who_heard_a_heartbeat_expects_a_new_stream_from_one():
     assert detector.feed(1, "cam", 3) == [hole(1, 2)]
 
 
+def test_no_more_streams_are_remembered_than_one_heartbeat_names():
+    # heartbeats that name 100 other streams each, which nobody ever hears
+    detector = HoleDetector()
+    for beat in range(50):
+        named = {f"s{100 * beat + i}": 1 for i in range(100)}
+        detector.take(Heartbeat(epoch=1, seq=beat + 1, last_seq=named, published_unix_ns=0))
+    (turn,) = detector.beat(2, {})
+    assert isinstance(turn, NewEpoch)
+    assert len(turn.heard) == 100
+
+
 def test_duplicates_are_told_apart():
     detector = HoleDetector()
     detector.feed(1, "cam", 1)
