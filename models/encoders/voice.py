@@ -13,14 +13,19 @@ SPEECH = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "sur
 
 
 class VoiceEncoder(Listener):
-    """(B, T, 64) frames of one hop behind 24 of context -> token (B, D); `pool`; `logits`."""
+    """(B, T, 64) frames of one hop behind 24 of context -> token (B, D); `pool`; `logits`.
 
+    temperature: divides the logits of whole clips; the live ones are calibrated by the pool.
+    """
+
+    temperature: Tensor
     stored_bits: ClassVar = {"trunk.": 8}
 
     def __init__(self, dropout: float = 0.3) -> None:
         trunk = Trunk()  # first, so that a seed gives the same head as ever
         super().__init__(len(SPEECH), dropout)
         self.trunk = trunk
+        self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, T, 64) -> (B, D)."""
@@ -28,11 +33,11 @@ class VoiceEncoder(Listener):
 
     def speech_logits(self, pooled: Tensor) -> Tensor:
         """(B, D) -> (B, 8) over SPEECH."""
-        return self.head(self.dropout(pooled))
+        return self.head(self.dropout(pooled)) / self.temperature
 
     def logits(self, pooled: Tensor) -> Tensor:
         """(B, D) -> (B, 7) over EMOTIONS: calm adds to neutral."""
-        return fold_calm(self.speech_logits(pooled))
+        return fold_calm(self.head(self.dropout(pooled)))
 
 
 def fold_calm(logits: Tensor) -> Tensor:

@@ -183,16 +183,20 @@ class VoiceTask:
 
     @torch.inference_mode()
     def finish(self, model: nn.Module) -> dict[str, Any]:
-        """One temperature, fitted on validation, goes into the head; figures on both parts."""
+        """One temperature for whole clips, fitted on validation, where each corpus counts alike.
+
+        By the number of clips it would be the temperature of the largest corpus, and too high for
+        the others.
+        """
         assert isinstance(model, VoiceEncoder)
         valid = self._of("valid", (), 0)
         logits = whole_clip_logits(model, valid)
         logits = logits.masked_fill(~torch.from_numpy(closed_sets(self._clips["valid"])), -30)
         labels = torch.from_numpy(valid.labels)
         grid = np.geomspace(0.3, 4, 60)
-        best = min(grid, key=lambda t: float(F.cross_entropy(logits / t, labels)))
-        model.head.weight.div_(best)
-        model.head.bias.div_(best)
+        share = torch.from_numpy(alike([clip.corpus for clip in self._clips["valid"]]))
+        best = min(grid, key=lambda t: float(share @ _surprise(logits / t, labels)))
+        model.temperature.mul_(best)
         parts = [part for part in ("valid", "test") if self._clips[part]]
         found = {
             part: figures(self._clips[part], whole_clip_logits(model, self._of(part, (), 0)))
@@ -207,6 +211,17 @@ class VoiceTask:
         clips = [clip for clip in self._away if clip.emotion in FOUR]
         assert isinstance(model, VoiceEncoder)
         return figures(clips, whole_clip_logits(model, statistics_of(model, clips)))
+
+
+def _surprise(logits: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(logits, labels, reduction="none")
+
+
+def alike(names: list[str]) -> np.ndarray:
+    """float32 (B,) that sum to 1: each name counts as much as any other, each of its rows too."""
+    _, which, counts = np.unique(names, return_inverse=True, return_counts=True)
+    shares: np.ndarray = (1 / counts / len(counts))[which].astype(np.float32)
+    return shares
 
 
 def build(recipe: Recipe, data: Path, cache: Path) -> Task:

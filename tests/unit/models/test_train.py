@@ -19,6 +19,7 @@ from models.errors import DataError, RecipeError
 from models.train.engine import train
 from models.train.recipe import Recipe, read_recipe
 from models.train.tasks import build
+from models.train.voice import alike
 
 RECIPE = Path(__file__).parents[3] / "configs" / "recipes" / "voice.yaml"
 SPOKEN = ("neutral", "happy", "sad", "angry", "fearful", "disgust", "surprised")
@@ -80,3 +81,7 @@ def test_data_that_are_not_there_are_named(tmp_path: Path) -> None:
         load_text(tmp_path, "train")
     with pytest.raises(DataError, match=r"manifest\.csv"):
         build(short(), tmp_path, tmp_path)
+
+
+def test_each_corpus_counts_alike_for_the_temperature() -> None:
+    assert alike(["a", "b", "a", "a"]) == pytest.approx([1 / 6, 1 / 2, 1 / 6, 1 / 6])

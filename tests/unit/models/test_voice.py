@@ -114,3 +114,13 @@ def test_sex_is_told_only_where_the_corpus_tells_it() -> None:
     assert sex_of("emodb-14") == "female"
     assert sex_of("nemo-EB0") == ""
     assert len({name.split("-")[0] for name in TEST_SPEAKERS}) == 3
+
+
+@torch.inference_mode()
+def test_the_temperature_is_of_whole_clips_alone() -> None:
+    torch.manual_seed(0)
+    encoder, pooled = VoiceEncoder().eval(), torch.rand(3, 128)
+    live, clips = encoder.logits(pooled), encoder.speech_logits(pooled)
+    encoder.temperature.fill_(2.0)
+    torch.testing.assert_close(encoder.logits(pooled), live)
+    torch.testing.assert_close(encoder.speech_logits(pooled) * 2, clips)
