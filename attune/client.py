@@ -172,9 +172,6 @@ class Subscription:
             self._socket.close(0)
             self._socket = self._connected()
 
-    def _take(self, frames: list[bytes]) -> list[Item]:
-        return list(self._items(frames))
-
     def _items(self, frames: list[bytes]) -> Iterator[Item]:
         """The items of one message; none when it is of another stream or came before."""
         if len(frames) != 2:

@@ -16,8 +16,8 @@ from typing import Any
 from actors.sinks import BYTES_PER_MB, open_sinks
 from attune import config as configuration
 from attune.client import POLL_MS, Subscription
+from attune.forward_places import Places, read_places, write_places
 from attune.forwarding import Forwarder, Place
-from attune.places import Places, read_places, write_places
 from attune.run import Signals
 from streaming.clock import NS_PER_MS, NS_PER_S, Clock, SystemClock
 from streaming.errors import SinkError, UsageError, on_one_line

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 
 from benchmarks.scene import make_clip
 
@@ -69,3 +70,12 @@ def events(path: Path, kind: str) -> list[tuple[float, float]]:
         for m in messages(path, "event")
         if m["kind"] == kind and m["phase"] == "end"
     ]
+
+
+@pytest.fixture(params=["ipc", "tcp"])
+def address(request, tmp_path):
+    if request.param == "ipc":
+        return f"ipc://{tmp_path}/attune"
+    with zmq.Context() as context, context.socket(zmq.PUB) as probe:
+        port = probe.bind_to_random_port("tcp://127.0.0.1")
+    return f"tcp://127.0.0.1:{port}"

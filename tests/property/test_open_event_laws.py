@@ -8,6 +8,7 @@ from itertools import count
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from plain_result import plain_result
 
 from actors.messages import Cargo, Scored, StreamEnded
 from actors.publish import PublishStage
@@ -17,14 +18,11 @@ from streaming.clock import HandClock
 from streaming.health import Health
 from streaming.open_events import OpenEvents
 from streaming.results import (
-    ClosedBy,
     Event,
     FaceCount,
     Message,
     Phase,
     Prediction,
-    Result,
-    Signals,
     SpeechTrack,
 )
 from streaming.settings import AttuneSettings
@@ -67,19 +65,7 @@ def cargo(stream: str, scene: Sequence[tuple[bool, bool]]) -> list[Cargo]:
     """For each hop whether somebody speaks, and whether a face is seen."""
     out: list[Cargo] = []
     for i, (speaks, seen) in enumerate(scene):
-        result = Result(
-            stream=stream,
-            index=i,
-            start_ns=i * HOP_NS,
-            end_ns=(i + 1) * HOP_NS,
-            closed_by=ClosedBy.WATERMARK,
-            sentiment=None,
-            arousal=None,
-            emotions=None,
-            modalities={},
-            signals=Signals(),
-            model="m",
-        )
+        result = plain_result(i * HOP_NS, (i + 1) * HOP_NS, stream=stream, index=i)
         looks = tuple(FaceCount(t_ns=(2 * i + k) * HOP_NS // 2, faces=int(seen)) for k in (0, 1))
         track = SpeechTrack(start_ns=i * HOP_NS, probability=(float(speaks),) * 16)
         out.append(Scored(Prediction(result=result, speech=track, faces=looks)))

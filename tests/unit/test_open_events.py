@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from plain_result import plain_result
+
 from streaming.health import Health, HealthKind
 from streaming.open_events import NOT_HEARD, PUBLISHER_LOST, OpenEvents
-from streaming.results import ClosedBy, Event, Heartbeat, Message, Phase, Result, Signals
+from streaming.results import Event, Heartbeat, Message, Phase, Result
 
 
 def event(name: str, phase: Phase, *, epoch: int = 1, stream: str = "cam") -> Event:
@@ -24,20 +26,7 @@ def event(name: str, phase: Phase, *, epoch: int = 1, stream: str = "cam") -> Ev
 
 
 def result(end_ns: int, *, epoch: int = 1) -> Result:
-    return Result(
-        stream="cam",
-        epoch=epoch,
-        index=0,
-        start_ns=0,
-        end_ns=end_ns,
-        closed_by=ClosedBy.WATERMARK,
-        sentiment=None,
-        arousal=None,
-        emotions=None,
-        modalities={},
-        signals=Signals(),
-        model="m",
-    )
+    return plain_result(0, end_ns, epoch=epoch)
 
 
 def ended(kind: HealthKind = HealthKind.STREAM_ENDED) -> Health:

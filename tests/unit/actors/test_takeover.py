@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from plain_result import plain_result
+
 from actors.link import PullLink, PushLink
 from actors.messages import Notice, Scored, StreamEnded, encode
 from actors.publish import PublishStage
@@ -14,7 +16,7 @@ from streaming.health import Health, HealthKind
 from streaming.journal import Journal
 from streaming.keys import ClientKeys, run_keys
 from streaming.open_events import PUBLISHER_LOST, OpenEvents
-from streaming.results import ClosedBy, Event, Phase, Prediction, Result, Signals
+from streaming.results import Event, Phase, Prediction, Result
 from streaming.settings import AttuneSettings
 from streaming.sinks import MemorySink, ReplayServer
 from streaming.wire import encode as encode_message
@@ -37,19 +39,7 @@ def test_silence_is_taken_for_death_only_once_it_has_begun_and_lasts():
 
 
 def scored(index: int) -> Scored:
-    result = Result(
-        stream="s",
-        index=index,
-        start_ns=index,
-        end_ns=index + 1,
-        closed_by=ClosedBy.WATERMARK,
-        sentiment=None,
-        arousal=None,
-        emotions=None,
-        modalities={},
-        signals=Signals(),
-        model="m",
-    )
+    result = plain_result(index, index + 1, stream="s", index=index)
     return Scored(Prediction(result=result))
 
 
