@@ -87,8 +87,10 @@ class Tracks:
         known_ns = max(self._speech.until_ns, until_ns)
         while self._waiting and self._waiting[0][1] <= known_ns:
             start_ns, end_ns, at = self._waiting.popleft()
+            while self._spoken and self._spoken[0][1] <= start_ns:
+                self._spoken.popleft()
             if at:
-                at = ({**at[0], "speech_probability": self._spoken_over(start_ns, end_ns)},)
+                at = ({**at[0], "speech_probability": self._spoken_until(end_ns)},)
             yield start_ns, end_ns, at
 
     def rest(self, t_ns: int) -> Iterator[Frame]:
@@ -100,9 +102,7 @@ class Tracks:
             return ()
         return (self._background.hold_against(max(dbfs, QUIETEST_DBFS), duration_ns),)
 
-    def _spoken_over(self, start_ns: int, end_ns: int) -> float:
-        while self._spoken and self._spoken[0][1] <= start_ns:
-            self._spoken.popleft()
+    def _spoken_until(self, end_ns: int) -> float:
         highest = 0.0
         for begin_ns, _, probability in self._spoken:
             if begin_ns >= end_ns:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
 from pathlib import Path
 
 import msgspec
@@ -71,6 +72,28 @@ def test_the_rules_say_what_the_machines_in_code_said_that_they_replaced():
     for kind in KIND_NAMES:
         now = told([e for e in events if e.kind == kind])
         assert now == [e for e in kept if e[0].partition("-")[0] == kind]
+
+
+@pytest.mark.parametrize("level", [None, -50.0, -10.0])
+def test_a_stream_that_stays_as_it_is_keeps_nothing_of_what_is_past(level: float | None):
+    # eleven minutes of one level, or of no sound at all; from the first minute on memory is flat
+    count = 11 * 60_000 * MS
+    steps = predictions(
+        speech=[0.0] * (count // SPEECH_STEP),
+        levels=[level] * (count // LEVEL_STEP),
+        looks=[FaceCount(t_ns=t, faces=0, track_id=0) for t in range(0, count, 250 * MS)],
+        cuts_ns=range(HOP, count + 1, HOP),
+    )
+    engine = EventEngine("s")
+    tracemalloc.start()
+    for step in steps[:120]:
+        engine.step(step)
+    before, _ = tracemalloc.get_traced_memory()
+    for step in steps[120:]:
+        engine.step(step)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 20_000
 
 
 def rules(*given: dict[str, object], **settings: object) -> EventSettings:
