@@ -9,7 +9,7 @@ import pytest
 from media_factory import grey, write_clip
 from source_items import MS, Taken, open_media
 
-from streaming.packets import Modality, Packet
+from streaming.packets import Modality, Packet, Progress
 from streaming.results import HealthKind
 from streaming.sources.base import Sparing
 
@@ -69,11 +69,35 @@ def test_sound_and_its_times_are_as_ever(tmp_path: Path) -> None:
 def test_sound_does_not_wait_for_a_key_picture_that_never_comes(tmp_path: Path) -> None:
     # key picture at 0 only; sparing from 1 s on: no more pictures, all sound, told of at the end
     clip = write_clip(tmp_path / "c.mp4", codec="libx264", seconds=8, keys_every=1000)
-    taken = taken_sparing(clip, (1000, 100_000), rate_hz=4)
+    source, taken, waited_ms = open_media(clip, rate_hz=4), Taken(), []
+    for item in source.items():
+        taken.items.append(item)
+        if isinstance(item, Packet) and item.modality is Modality.VIDEO:
+            source.spare(item.t_ns >= 1000 * MS)
+        elif isinstance(item, Packet):
+            read_ns = max(track.decoded_ns for track in source._tracks)
+            waited_ms.append((read_ns - item.end_ns) / MS)
     assert len(taken.samples) / 16_000 == pytest.approx(8.0, abs=0.05)
     assert max(taken.starts_ms(Modality.VIDEO)) < 4000
     assert sum(h.count for h in taken.health(HealthKind.OVERLOAD)) > 80
     assert taken.in_order
+    assert max(waited_ms) < 2500
+
+
+def test_a_track_that_ends_while_it_is_spared_is_over_then(tmp_path: Path) -> None:
+    # pictures 0 .. 2 s, spared from 0.5 s on | sound 0 ................. 8 s
+    # over                     2 s
+    clip = write_clip(
+        tmp_path / "c.mp4",
+        codec="libx264",
+        frames=50,
+        audio_ms=[(0, 8000)],
+        keys_every=1000,
+    )
+    items = taken_sparing(clip, (500, 100_000), rate_hz=4).items
+    over = next(i for i, x in enumerate(items) if isinstance(x, Progress) and x.modality == "video")
+    late = [x for x in items[:over] if isinstance(x, Packet) and x.t_ns > 4000 * MS]
+    assert not late
 
 
 def test_a_track_with_one_key_picture_is_decoded_again_after_twenty_seconds(tmp_path: Path) -> None:
