@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import psutil
 
 RECENT = 8192  # latencies kept for percentiles: over an hour of one stream
+
+
+class Latest:
+    """The latest numbers, at most `RECENT`, in memory that is taken at once and does not grow."""
+
+    def __init__(self) -> None:
+        self._kept = np.full(RECENT, np.nan, np.float32)  # written to, so that the pages are there
+        self._count = 0
+
+    def append(self, number: float) -> None:
+        """Keep one more; the oldest goes when there is no room."""
+        self._kept[self._count % RECENT] = number
+        self._count += 1
+
+    def values(self) -> np.ndarray:
+        """(N,) float32, in no order."""
+        return self._kept[: self._count].copy()
 
 
 @dataclass(kw_only=True)
@@ -28,8 +45,8 @@ class StreamTotals:
     windowed: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     health: dict[str, int] = field(default_factory=dict)
-    latency_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
-    model_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    latency_ms: Latest = field(default_factory=Latest)
+    model_ms: Latest = field(default_factory=Latest)
 
     def add(self, pushed: int, windowed: int, dropped: Mapping[str, int]) -> None:
         """Enter the account of a segment that is over."""
@@ -48,6 +65,18 @@ class Report:
     wall_s: float = 0.0
     cpu_s: dict[str, float] = field(default_factory=dict)
     interrupted: bool = False
+
+    @property
+    def latency_ms(self) -> np.ndarray:
+        """(N,) the latest latencies of all streams; empty where none was paced."""
+        return np.concatenate(
+            [np.empty(0), *(t.latency_ms.values() for t in self.streams.values())]
+        )
+
+    @property
+    def model_ms(self) -> np.ndarray:
+        """(N,) what the model took for the latest results of all streams."""
+        return np.concatenate([np.empty(0), *(t.model_ms.values() for t in self.streams.values())])
 
     @property
     def cpu_share(self) -> float:

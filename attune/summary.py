@@ -32,13 +32,11 @@ def show_summary(console: Console, report: Report, settings: AttuneSettings) -> 
 
 def _figures(report: Report) -> list[str]:
     lines = []
-    latency = [ms for totals in report.streams.values() for ms in totals.latency_ms]
-    model = [ms for totals in report.streams.values() for ms in totals.model_ms]
-    if latency:
-        p50, p95, p99 = np.percentile(latency, (50, 95, 99))
+    if len(report.latency_ms):
+        p50, p95, p99 = np.percentile(report.latency_ms, (50, 95, 99))
         lines.append(
             f"latency beyond the window's end: p50 {p50:.0f} ms, p95 {p95:.0f} ms, "
-            f"p99 {p99:.0f} ms; of which the model {np.median(model):.0f} ms (median)"
+            f"p99 {p99:.0f} ms; of which the model {np.median(report.model_ms):.0f} ms (median)"
         )
     windows = sum(t.windows for t in report.streams.values())
     lines.append(

@@ -63,7 +63,7 @@ def inline(settings: AttuneSettings) -> Report:
 
 def _row(runtime: str, report: Report) -> dict[str, Any]:
     (totals,) = report.streams.values()
-    latency, model = np.array(totals.latency_ms), np.array(totals.model_ms)
+    latency, model = report.latency_ms, report.model_ms
     p50, p95, p99 = np.percentile(latency, (50, 95, 99))
     return {
         "runtime": runtime,

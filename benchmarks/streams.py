@@ -114,7 +114,6 @@ def carry(
 def _row(
     count: int, seconds: int, report: Report, everything_s: float, parts: dict[str, float]
 ) -> dict[str, Any]:
-    latency = np.array([ms for t in report.streams.values() for ms in t.latency_ms])
     windows = sum(t.windows for t in report.streams.values())
     dropped = sum(sum(t.dropped.values()) for t in report.streams.values())
     passed_over = sum(
@@ -124,12 +123,12 @@ def _row(
     share = 100 / report.wall_s / count
     stages = sum(v for k, v in report.cpu_s.items() if k != "driver") * share
     infer = report.cpu_s["infer"] * share
-    p50, p99 = np.percentile(latency, (50, 99))
+    p50, p99 = np.percentile(report.latency_ms, (50, 99))
     return {
         "streams": count,
         "p50 ms": round(float(p50), 1),
         "p99 ms": round(float(p99), 1),
-        "model ms": round(float(np.median(_model_ms(report))), 1),
+        "model ms": round(float(np.median(report.model_ms)), 1),
         "windows": windows,
         "dropped": dropped + passed_over,
         "CPU": everything_s * share,
@@ -140,10 +139,6 @@ def _row(
         "rest": stages - infer - parts["decode"] - parts["detection"],
         "carried": bool(p99 <= LIMIT_MS and windows >= expected and not dropped + passed_over),
     }
-
-
-def _model_ms(report: Report) -> list[float]:
-    return [ms for t in report.streams.values() for ms in t.model_ms]
 
 
 def _cpu_of_all() -> float:
