@@ -12,7 +12,7 @@ import msgspec
 
 from actors.accounts import Account, Carried
 from actors.messages import Cargo, Packets, StreamEnded, StreamOpened
-from actors.translate import window_ready
+from actors.window_ready import window_ready
 from streaming.aligner import Aligner
 from streaming.clock import NS_PER_MS, NS_PER_S, Clock
 from streaming.packets import T_NS, Modality, PacketBatch

@@ -89,7 +89,7 @@ def hops(
 
 
 def _look(reducer: FaceReducer, pixels: np.ndarray, seq: int) -> list[np.ndarray]:
-    from actors.translate import grey_face
+    from actors.window_ready import grey_face
 
     packet = Packet(
         stream="s",

@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from benchmarks.report import show, write
-from models import metrics, weights
+from models import score_metrics, weights
 from models.analyser import Analyser
 from models.bootstrap import paired
 from models.data.text import Row, load_parts
@@ -95,7 +95,8 @@ def _row(
     )
     return {
         "set": name, "n": len(truth), "features": kind, "sign": float(right(guess).mean()),
-        "r": metrics.pearson_r(guess, truth), "against tokens": test["difference"], "p": test["p"],
+        "r": score_metrics.pearson_r(guess, truth), "against tokens": test["difference"],
+        "p": test["p"],
     }  # fmt: skip
 
 

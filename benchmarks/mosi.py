@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from benchmarks.report import show, write
-from models import metrics
+from models import metrics, score_metrics
 from models.align.contrastive import chance_at_k, recall_at_k
 from models.bootstrap import intervals, paired
 from models.errors import DataError
@@ -33,14 +33,14 @@ from models.train.workers import Group
 RECIPE = Path(__file__).parent.parent / "configs" / "recipes" / "mosi.yaml"
 PARTS = ("test", "valid")
 METRICS = {
-    "mae": metrics.mae,
-    "pearson_r": metrics.pearson_r,
-    "ccc": metrics.ccc,
-    "acc2_neg_pos": partial(metrics.acc2, zeros=False),
-    "acc2_neg_nonneg": partial(metrics.acc2, zeros=True),
-    "f1_neg_pos": partial(metrics.f1_2, zeros=False),
-    "f1_neg_nonneg": partial(metrics.f1_2, zeros=True),
-    "acc7": metrics.acc7,
+    "mae": score_metrics.mae,
+    "pearson_r": score_metrics.pearson_r,
+    "ccc": score_metrics.ccc,
+    "acc2_neg_pos": partial(score_metrics.acc2, zeros=False),
+    "acc2_neg_nonneg": partial(score_metrics.acc2, zeros=True),
+    "f1_neg_pos": partial(score_metrics.f1_2, zeros=False),
+    "f1_neg_nonneg": partial(score_metrics.f1_2, zeros=True),
+    "acc7": score_metrics.acc7,
 }
 Guesses = dict[tuple[str, str], list[np.ndarray]]  # (part, subset) -> by seed, by row
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.report import show, write
-from models import metrics, weights
+from models import metrics, score_metrics, weights
 from models.align.contrastive import chance_at_k, clip_loss, recall_at_k
 from models.fusion import SUBSETS, M
 from models.fusions import FUSIONS, StepFusion, make
@@ -111,7 +111,7 @@ def report(said_by: Any, bundles: list[Bundle]) -> dict[str, dict[str, float]]:
             figures[f"{kind}: {NAMES[code]}"] = {
                 "accuracy": metrics.accuracy(scores, labels),
                 "macro_f1": metrics.macro_f1(scores, labels),
-                "sentiment_mae": metrics.mae(sentiment, c.sentiment.numpy()),
+                "sentiment_mae": score_metrics.mae(sentiment, c.sentiment.numpy()),
             }
     return figures
 

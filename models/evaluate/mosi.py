@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from models import metrics
+from models import score_metrics
 from models.bootstrap import Figure
 from models.data.mosi import REQUIRED, Segments, find, held_out, load_mosi
 from models.errors import DataError
@@ -23,15 +23,15 @@ from models.evaluate.sheet import Answers, Asked, Sheet
 FORMATS = ("mosi",)
 LIMIT = 3.0
 FIGURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "mae": metrics.mae,
-    "pearson_r": metrics.pearson_r,
-    "ccc": metrics.ccc,
-    "acc2_negative_nonnegative": partial(metrics.acc2, zeros=True),
-    "acc2_negative_positive": partial(metrics.acc2, zeros=False),
-    "f1_negative_nonnegative": partial(metrics.f1_2, zeros=True),
-    "f1_negative_positive": partial(metrics.f1_2, zeros=False),
-    "acc7": metrics.acc7,
-    "acc5": metrics.acc5,
+    "mae": score_metrics.mae,
+    "pearson_r": score_metrics.pearson_r,
+    "ccc": score_metrics.ccc,
+    "acc2_negative_nonnegative": partial(score_metrics.acc2, zeros=True),
+    "acc2_negative_positive": partial(score_metrics.acc2, zeros=False),
+    "f1_negative_nonnegative": partial(score_metrics.f1_2, zeros=True),
+    "f1_negative_positive": partial(score_metrics.f1_2, zeros=False),
+    "acc7": score_metrics.acc7,
+    "acc5": score_metrics.acc5,
 }
 
 
@@ -92,6 +92,6 @@ def _answer(model: Any, segments: Segments, asked: Asked) -> Answers:
 
 def _interval_figures(low: np.ndarray, high: np.ndarray, target: np.ndarray) -> dict[str, Figure]:
     return {
-        "interval_coverage": lambda i: metrics.interval_coverage(low[i], high[i], target[i]),
-        "interval_width": lambda i: metrics.interval_width(low[i], high[i]),
+        "interval_coverage": lambda i: score_metrics.interval_coverage(low[i], high[i], target[i]),
+        "interval_width": lambda i: score_metrics.interval_width(low[i], high[i]),
     }

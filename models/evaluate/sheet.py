@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from models import metrics
+from models import metrics, score_metrics
 from models.bootstrap import Figure
 from models.errors import DataError
 
@@ -143,4 +143,7 @@ def regression(guess: np.ndarray, target: np.ndarray, prefix: str = "") -> dict[
 
         return measured
 
-    return {f"{prefix}{f.__name__}": on(f) for f in (metrics.mae, metrics.pearson_r, metrics.ccc)}
+    return {
+        f"{prefix}{f.__name__}": on(f)
+        for f in (score_metrics.mae, score_metrics.pearson_r, score_metrics.ccc)
+    }

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models import metrics, weights
+from models import score_metrics, weights
 from models.align.contrastive import clip_loss
 from models.calibration import conformal_factor
 from models.data.mosi import Segments, load_mosi
@@ -195,14 +195,14 @@ def _error(guess: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
 def measure(guess: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """MAE, Pearson r, CCC, Acc-2 and F1 (negative/positive and negative/non-negative), Acc-7."""
     return {
-        "mae": metrics.mae(guess, truth),
-        "pearson_r": metrics.pearson_r(guess, truth) if np.ptp(guess) > 1e-6 else 0.0,
-        "ccc": metrics.ccc(guess, truth),
-        "acc2_negative_positive": metrics.acc2(guess, truth, zeros=False),
-        "acc2_negative_nonnegative": metrics.acc2(guess, truth, zeros=True),
-        "f1_negative_positive": metrics.f1_2(guess, truth, zeros=False),
-        "f1_negative_nonnegative": metrics.f1_2(guess, truth, zeros=True),
-        "acc7": metrics.acc7(guess, truth),
+        "mae": score_metrics.mae(guess, truth),
+        "pearson_r": score_metrics.pearson_r(guess, truth) if np.ptp(guess) > 1e-6 else 0.0,
+        "ccc": score_metrics.ccc(guess, truth),
+        "acc2_negative_positive": score_metrics.acc2(guess, truth, zeros=False),
+        "acc2_negative_nonnegative": score_metrics.acc2(guess, truth, zeros=True),
+        "f1_negative_positive": score_metrics.f1_2(guess, truth, zeros=False),
+        "f1_negative_nonnegative": score_metrics.f1_2(guess, truth, zeros=True),
+        "acc7": score_metrics.acc7(guess, truth),
     }
 
 

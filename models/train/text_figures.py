@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from models import metrics
+from models import metrics, score_metrics
 from models.data.text import MOSI_SCALE, Row, earlier_turns
 from models.types import EMOTIONS
 
@@ -44,7 +44,7 @@ def _corpus(predictor: Any, name: str, rows: list[Row]) -> Figures:
     signed = target != 0
     figures["sign_accuracy"] = float(((said > 0) == (target > 0))[signed].mean())
     figures["n_signed"] = int(signed.sum())
-    return figures | {"pearson_r": metrics.pearson_r(said, target)}
+    return figures | {"pearson_r": score_metrics.pearson_r(said, target)}
 
 
 def _goemotions(predictor: Any, rows: list[Row], emotions: np.ndarray) -> Figures:
@@ -90,9 +90,9 @@ def _meld(predictor: Any, rows: list[Row], emotions: np.ndarray, said: np.ndarra
 
 def _mosi(said: np.ndarray, target: np.ndarray) -> Figures:
     return {
-        "mae": metrics.mae(said, target),
-        "pearson_r": metrics.pearson_r(said, target),
-        "acc2_negative_positive": metrics.acc2(said, target, zeros=False),
-        "acc2_negative_nonnegative": metrics.acc2(said, target, zeros=True),
-        "acc7": metrics.acc7(said, target),
+        "mae": score_metrics.mae(said, target),
+        "pearson_r": score_metrics.pearson_r(said, target),
+        "acc2_negative_positive": score_metrics.acc2(said, target, zeros=False),
+        "acc2_negative_nonnegative": score_metrics.acc2(said, target, zeros=True),
+        "acc7": score_metrics.acc7(said, target),
     }

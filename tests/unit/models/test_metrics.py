@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import stats
 from sklearn import metrics as reference
 
-from models import bootstrap, metrics
+from models import bootstrap, metrics, score_metrics
 from models.errors import DataError
 
 CLASSES = 4
@@ -31,7 +31,7 @@ NUMBERS = st.integers(3, 40).flatmap(
 )
 
 
-@pytest.mark.parametrize("module", [metrics, bootstrap])
+@pytest.mark.parametrize("module", [metrics, score_metrics, bootstrap])
 def test_examples_in_the_docstrings_run(module: object) -> None:
     found = doctest.testmod(module)  # type: ignore[arg-type]
     assert found.attempted > 2
@@ -81,13 +81,15 @@ def test_multilabel_f1_is_as_in_scikit_learn(n: int, seed: int) -> None:
 def test_regression_is_as_in_scipy(pair: tuple[np.ndarray, np.ndarray]) -> None:
     guess, target = pair
     assume(np.ptp(guess) > 1e-3 and np.ptp(target) > 1e-3)
-    assert metrics.mae(guess, target) == pytest.approx(reference.mean_absolute_error(target, guess))
-    assert metrics.pearson_r(guess, target) == pytest.approx(
+    assert score_metrics.mae(guess, target) == pytest.approx(
+        reference.mean_absolute_error(target, guess)
+    )
+    assert score_metrics.pearson_r(guess, target) == pytest.approx(
         stats.pearsonr(guess, target).statistic, abs=1e-7
     )
-    concordance = metrics.ccc(guess, target)
-    assert abs(concordance) <= abs(metrics.pearson_r(guess, target)) + 1e-9
-    assert metrics.ccc(target, guess) == pytest.approx(concordance)
+    concordance = score_metrics.ccc(guess, target)
+    assert abs(concordance) <= abs(score_metrics.pearson_r(guess, target)) + 1e-9
+    assert score_metrics.ccc(target, guess) == pytest.approx(concordance)
     covariance = np.cov(guess, target, bias=True)  # bias: 1 / B, Lin's population variance
     shift = (guess.mean() - target.mean()) ** 2
     lin = 2 * covariance[0, 1] / (covariance[0, 0] + covariance[1, 1] + shift)
@@ -99,32 +101,34 @@ def test_sentiment_accuracies_are_those_of_mmsa(pair: tuple[np.ndarray, np.ndarr
     guess, target = pair
     target = np.round(target, 1)
     with_zeros = reference.accuracy_score(target >= 0, guess >= 0)
-    assert metrics.acc2(guess, target, zeros=True) == pytest.approx(with_zeros)
+    assert score_metrics.acc2(guess, target, zeros=True) == pytest.approx(with_zeros)
     weighted = reference.f1_score(target >= 0, guess >= 0, average="weighted", zero_division=0)
-    assert metrics.f1_2(guess, target, zeros=True) == pytest.approx(weighted)
+    assert score_metrics.f1_2(guess, target, zeros=True) == pytest.approx(weighted)
     signed = target != 0
     assume(signed.any())
     without = reference.accuracy_score(target[signed] > 0, guess[signed] > 0)
-    assert metrics.acc2(guess, target, zeros=False) == pytest.approx(without)
+    assert score_metrics.acc2(guess, target, zeros=False) == pytest.approx(without)
     weighted = reference.f1_score(
         target[signed] > 0, guess[signed] > 0, average="weighted", zero_division=0
     )
-    assert metrics.f1_2(guess, target, zeros=False) == pytest.approx(weighted)
+    assert score_metrics.f1_2(guess, target, zeros=False) == pytest.approx(weighted)
     seven = np.mean(np.round(np.clip(guess, -3, 3)) == np.round(np.clip(target, -3, 3)))
-    assert metrics.acc7(guess, target) == pytest.approx(seven)
+    assert score_metrics.acc7(guess, target) == pytest.approx(seven)
     five = np.mean(np.round(np.clip(guess, -2, 2)) == np.round(np.clip(target, -2, 2)))
-    assert metrics.acc5(guess, target) == pytest.approx(five)
+    assert score_metrics.acc5(guess, target) == pytest.approx(five)
 
 
 def test_halves_are_rounded_to_the_even_neighbour() -> None:
-    assert metrics.acc7(np.array([0.5, 1.5, 2.5, -0.5]), np.array([0.0, 2.0, 2.0, 0.0])) == 1.0
+    assert (
+        score_metrics.acc7(np.array([0.5, 1.5, 2.5, -0.5]), np.array([0.0, 2.0, 2.0, 0.0])) == 1.0
+    )
 
 
 def test_a_score_of_zero_is_not_negative_and_not_positive() -> None:
     zero, minus = np.array([0.0]), np.array([-1.0])
-    assert metrics.acc2(zero, np.array([0.0]), zeros=True) == 1.0
-    assert metrics.acc2(zero, minus, zeros=True) == 0.0
-    assert metrics.acc2(zero, minus, zeros=False) == 1.0
+    assert score_metrics.acc2(zero, np.array([0.0]), zeros=True) == 1.0
+    assert score_metrics.acc2(zero, minus, zeros=True) == 0.0
+    assert score_metrics.acc2(zero, minus, zeros=False) == 1.0
 
 
 @given(st.integers(1, 200), st.integers(0, 10_000))
@@ -165,8 +169,8 @@ def test_an_abstention_is_never_right_and_has_no_confidence() -> None:
 
 def test_interval_coverage_and_width() -> None:
     low, high, target = np.array([0.0, 1.0]), np.array([1.0, 3.0]), np.array([1.0, 0.5])
-    assert metrics.interval_coverage(low, high, target) == 0.5
-    assert metrics.interval_width(low, high) == 1.5
+    assert score_metrics.interval_coverage(low, high, target) == 0.5
+    assert score_metrics.interval_width(low, high) == 1.5
 
 
 def test_over_seeds() -> None:
@@ -178,15 +182,15 @@ def test_over_seeds() -> None:
 EMPTY, ONES, ZEROS = np.array([]), np.ones(5), np.zeros(5, int)
 UNDEFINED: dict[str, tuple[Callable[[], float], str]] = {
     "no rows": (lambda: metrics.accuracy(EMPTY, EMPTY), "at least one row"),
-    "no rows to regress": (lambda: metrics.mae(EMPTY, EMPTY), "at least one row"),
+    "no rows to regress": (lambda: score_metrics.mae(EMPTY, EMPTY), "at least one row"),
     "lengths": (lambda: metrics.accuracy(ZEROS, ZEROS[:2]), "as many scores"),
     "uar of one class": (lambda: metrics.uar(ZEROS, ZEROS), "one class only"),
     "macro F1 of one class": (lambda: metrics.macro_f1(ZEROS, ZEROS), "one class only"),
-    "r of a constant": (lambda: metrics.pearson_r(ONES, np.arange(5)), "constant prediction"),
-    "r with a constant": (lambda: metrics.pearson_r(np.arange(5), ONES), "constant target"),
-    "ccc of equal constants": (lambda: metrics.ccc(ONES, ONES), "constant"),
-    "infinity": (lambda: metrics.mae(ONES * np.inf, ONES), "finite"),
-    "signs of zeros": (lambda: metrics.acc2(ONES, ONES * 0, zeros=False), "not 0"),
+    "r of a constant": (lambda: score_metrics.pearson_r(ONES, np.arange(5)), "constant prediction"),
+    "r with a constant": (lambda: score_metrics.pearson_r(np.arange(5), ONES), "constant target"),
+    "ccc of equal constants": (lambda: score_metrics.ccc(ONES, ONES), "constant"),
+    "infinity": (lambda: score_metrics.mae(ONES * np.inf, ONES), "finite"),
+    "signs of zeros": (lambda: score_metrics.acc2(ONES, ONES * 0, zeros=False), "not 0"),
     "no seeds": (lambda: metrics.over_seeds([]), "at least one seed"),
     "nobody is sure": (lambda: metrics.ece(np.full((2, 2), np.nan), ZEROS[:2]), "probabilities"),
 }
@@ -200,7 +204,7 @@ def test_what_does_not_exist_is_said_and_not_nan(name: str) -> None:
 
 
 def test_a_constant_prediction_has_a_concordance_of_zero() -> None:
-    assert metrics.ccc(ONES, np.arange(5.0)) == 0.0
+    assert score_metrics.ccc(ONES, np.arange(5.0)) == 0.0
 
 
 def test_the_interval_of_a_mean_is_near_the_normal_one() -> None:

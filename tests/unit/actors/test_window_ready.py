@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from actors.translate import SILENCE_DBFS, grey_face, level_dbfs, window_ready
+from actors.window_ready import SILENCE_DBFS, grey_face, level_dbfs, window_ready
 from streaming.aligner import Aligner
 from streaming.clock import NS_PER_MS
 from streaming.packets import (
