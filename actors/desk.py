@@ -27,7 +27,8 @@ from streaming.control import (
 )
 from streaming.errors import AttuneError, UsageError
 from streaming.health import HealthKind
-from streaming.settings import StreamSettings, TextSettings
+from streaming.settings import StreamSettings
+from streaming.source_settings import TextSettings
 
 PATIENCE_NS = 15 * NS_PER_S  # for what was read to reach the subscribers
 Steps = Generator[None, None, None]

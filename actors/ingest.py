@@ -17,13 +17,12 @@ from streaming.clock import NS_PER_MS, Clock, SystemClock
 from streaming.consent import require_consent
 from streaming.errors import AttuneError, UsageError
 from streaming.modality import Modality
-from streaming.settings import (
-    AttuneSettings,
+from streaming.settings import AttuneSettings, StreamSettings
+from streaming.source_settings import (
     CameraSettings,
     MediaSettings,
     MicrophoneSettings,
     SourceSettings,
-    StreamSettings,
     TextSettings,
 )
 from streaming.sources.awaited import AwaitedSource

@@ -19,7 +19,8 @@ from actors.roster import Roster, is_free_reader, reader_name, reader_node
 from actors.wires import Switchboard
 from streaming.clock import NS_PER_S
 from streaming.errors import UsageError
-from streaming.settings import AttuneSettings, StreamSettings, TextSettings
+from streaming.settings import AttuneSettings, StreamSettings
+from streaming.source_settings import TextSettings
 
 MOST_WORKERS = 2  # readers for each node, unless asked otherwise
 

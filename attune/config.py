@@ -15,14 +15,9 @@ import msgspec
 
 from attune import yaml_text
 from streaming.errors import UsageError
-from streaming.settings import (
-    AttuneSettings,
-    EncoderSettings,
-    MediaSettings,
-    Settings,
-    SpeechSettings,
-    TextSettings,
-)
+from streaming.settings import AttuneSettings, EncoderSettings, SpeechSettings
+from streaming.settings_base import Settings
+from streaming.source_settings import MediaSettings, TextSettings
 
 Kind = TypeVar("Kind", bound=Settings)
 TAIL = "tail:"

@@ -16,7 +16,8 @@ from streaming.clock import NS_PER_MS, NS_PER_S
 from streaming.errors import UsageError
 from streaming.packets import Modality
 from streaming.results import Event, Message, Phase, Result
-from streaming.settings import AttuneSettings, StreamSettings, SyntheticSettings, VisionSettings
+from streaming.settings import AttuneSettings, StreamSettings, VisionSettings
+from streaming.source_settings import SyntheticSettings
 from streaming.sources.device_list import list_devices
 from streaming.sources.open import open_source
 from streaming.sources.synthetic import Truth

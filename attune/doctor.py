@@ -25,14 +25,14 @@ from rich.table import Table
 from actors.speech_open import require_time
 from streaming.errors import AttuneError
 from streaming.keys import read_server_keys
-from streaming.settings import (
-    AttuneSettings,
+from streaming.settings import AttuneSettings
+from streaming.sinks.zeromq import BoundSocket
+from streaming.source_settings import (
     CameraSettings,
     MediaSettings,
     MicrophoneSettings,
     TextSettings,
 )
-from streaming.sinks.zeromq import BoundSocket
 from streaming.sources.listen_secrets import read_certificate, read_token
 from streaming.sources.text_address import parse_address
 from streaming.speech.engine import open_engine

@@ -25,14 +25,13 @@ from models.types import EMOTIONS
 from streaming.results import Result, Status
 from streaming.settings import (
     AttuneSettings,
-    MediaSettings,
     ModelSettings,
     OutputSettings,
     PipelineSettings,
     StreamSettings,
-    TextSettings,
 )
 from streaming.sinks import MemorySink
+from streaming.source_settings import MediaSettings, TextSettings
 
 MAX_WORDS_S = 30.0  # the longest that one line of text may last
 

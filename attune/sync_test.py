@@ -24,9 +24,9 @@ from streaming.settings import (
     PipelineSettings,
     StreamSettings,
     SyncSettings,
-    SyntheticSettings,
     VisionSettings,
 )
+from streaming.source_settings import SyntheticSettings
 
 NEAR_MS = 10.0
 FIRST_FLASH_S = 1.0

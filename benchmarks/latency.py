@@ -23,14 +23,8 @@ from actors.report import Report
 from actors.warmup import load_analyser, warm_aligner
 from benchmarks.report import show, write
 from benchmarks.scene import make_clip
-from streaming.settings import (
-    AttuneSettings,
-    MediaSettings,
-    OutputSettings,
-    PipelineSettings,
-    StreamSettings,
-    TextSettings,
-)
+from streaming.settings import AttuneSettings, OutputSettings, PipelineSettings, StreamSettings
+from streaming.source_settings import MediaSettings, TextSettings
 
 
 def main() -> None:

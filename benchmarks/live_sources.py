@@ -26,11 +26,11 @@ from benchmarks.network_servers import (
     udp,
 )
 from streaming.packets import Modality
-from streaming.settings import (
+from streaming.settings import StreamSettings
+from streaming.source_settings import (
     CameraSettings,
     MicrophoneSettings,
     SourceSettings,
-    StreamSettings,
     TextSettings,
 )
 

@@ -23,7 +23,8 @@ import numpy.typing as npt
 from benchmarks.report import show, write
 from streaming.clock import NS_PER_MS, NS_PER_S
 from streaming.packets import AudioChunk, FaceObservation, Packet, Trace
-from streaming.settings import AUDIO_RATE_HZ, MediaSettings, VisionSettings
+from streaming.settings import AUDIO_RATE_HZ, VisionSettings
+from streaming.source_settings import MediaSettings
 from streaming.sources.faces import FaceReducer
 from streaming.sources.open import open_source
 from streaming.sync import speaker

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from streaming.settings import MediaSettings
+from streaming.source_settings import MediaSettings
 
 FLASH_S = 0.12
 ESTABLISHED, LISTEN = "01", "0A"  # as /proc/net/tcp has them

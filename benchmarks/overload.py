@@ -40,15 +40,12 @@ from streaming.health import HealthKind
 from streaming.results import Health, Message, Result
 from streaming.settings import (
     AttuneSettings,
-    MediaSettings,
     OutputSettings,
     PipelineSettings,
-    SourceSettings,
     StreamSettings,
-    SyntheticSettings,
-    TextSettings,
     WindowSettings,
 )
+from streaming.source_settings import MediaSettings, SourceSettings, SyntheticSettings, TextSettings
 from streaming.wire import decode
 
 CARRIED = 4

@@ -31,13 +31,8 @@ from benchmarks.report import show, write
 from benchmarks.scene import make_clip, repeat
 from benchmarks.source_loss import running, unaccounted
 from streaming.results import Health, Result
-from streaming.settings import (
-    AttuneSettings,
-    MediaSettings,
-    OutputSettings,
-    StreamSettings,
-    TextSettings,
-)
+from streaming.settings import AttuneSettings, OutputSettings, StreamSettings
+from streaming.source_settings import MediaSettings, TextSettings
 from streaming.wire import decode
 
 WARM_UP_S = 300

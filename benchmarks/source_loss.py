@@ -33,14 +33,9 @@ from benchmarks.live_sources import Stand, stands, stream_of
 from benchmarks.report import show, write
 from streaming.health import HealthKind
 from streaming.results import Health, Message, Result
-from streaming.settings import (
-    AttuneSettings,
-    OutputSettings,
-    PipelineSettings,
-    StreamSettings,
-    SyntheticSettings,
-)
+from streaming.settings import AttuneSettings, OutputSettings, PipelineSettings, StreamSettings
 from streaming.sinks import Sink
+from streaming.source_settings import SyntheticSettings
 from streaming.wire import decode
 
 WITNESS = "witness"

@@ -26,13 +26,8 @@ from actors.ray_pipeline import RayPipeline
 from actors.report import Report
 from benchmarks.report import show, write
 from benchmarks.scene import make_clip
-from streaming.settings import (
-    AttuneSettings,
-    MediaSettings,
-    OutputSettings,
-    StreamSettings,
-    TextSettings,
-)
+from streaming.settings import AttuneSettings, OutputSettings, StreamSettings
+from streaming.source_settings import MediaSettings, TextSettings
 
 COUNTS = (1, 2, 4, 8, 16, 20, 24)
 LIMIT_MS = 250.0

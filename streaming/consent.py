@@ -7,12 +7,12 @@ Invariant: no live source of people is opened without `consent: true` on its str
 from __future__ import annotations
 
 from streaming.errors import UsageError
-from streaming.settings import (
+from streaming.settings import StreamSettings
+from streaming.source_settings import (
     CameraSettings,
     MediaSettings,
     MicrophoneSettings,
     SourceSettings,
-    StreamSettings,
     TextSettings,
 )
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from streaming.settings import MetricsSettings, OutputSettings, Settings
+from streaming.settings import MetricsSettings, OutputSettings
+from streaming.settings_base import Settings
 
 
 class UpstreamSettings(Settings, frozen=True, kw_only=True):

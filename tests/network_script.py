@@ -17,7 +17,8 @@ from media_factory import write_clip
 
 from streaming.clock import NS_PER_MS, NS_PER_S, HandClock
 from streaming.packets import Modality, Packet
-from streaming.settings import MediaSettings, VisionSettings
+from streaming.settings import VisionSettings
+from streaming.source_settings import MediaSettings
 from streaming.sources.base import Item
 from streaming.sources.media_tracks import to_ns
 from streaming.sources.network import NetworkSource

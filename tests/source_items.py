@@ -10,7 +10,8 @@ import numpy as np
 
 from streaming.packets import Modality, Packet, Progress
 from streaming.results import Health, HealthKind
-from streaming.settings import MediaSettings, VisionSettings
+from streaming.settings import VisionSettings
+from streaming.source_settings import MediaSettings
 from streaming.sources.base import Item, Source, due_ns
 from streaming.sources.media import MediaSource
 

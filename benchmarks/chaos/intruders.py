@@ -21,7 +21,8 @@ from benchmarks.chaos.pipeline import Pipeline
 from benchmarks.chaos.proxy import Proxy
 from streaming.control import AddRequest, ListRequest, RemoveRequest, State
 from streaming.keys import make_client_keys, make_server_keys, read_client_keys, use_keys
-from streaming.settings import StreamSettings, SyntheticSettings
+from streaming.settings import StreamSettings
+from streaming.source_settings import SyntheticSettings
 
 WAIT_MS = 3000
 HUGE = b"{" + b"x" * 100_000

@@ -32,8 +32,9 @@ from streaming.packets import (
     PacketBatch,
     TextMessage,
 )
-from streaming.settings import AttuneSettings, MediaSettings, StreamSettings
+from streaming.settings import AttuneSettings, StreamSettings
 from streaming.sinks.recording import OPENED, PACKETS, TICK, RecordingWriter
+from streaming.source_settings import MediaSettings
 from streaming.sources.recording import Entry, Recording
 from streaming.wire import encode as encode_message
 

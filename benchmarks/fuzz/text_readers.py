@@ -9,7 +9,7 @@ from benchmarks.fuzz.reader import Reader, folder
 from streaming.clock import NS_PER_S, HandClock
 from streaming.errors import PortLostError
 from streaming.packets import Packet, Progress
-from streaming.settings import TextSettings
+from streaming.source_settings import TextSettings
 from streaming.sources.base import Item
 from streaming.sources.scripted_devices import ScriptedWords
 from streaming.sources.text import TextSource

@@ -23,7 +23,8 @@ from streaming.health import Health, HealthKind
 from streaming.holes import Hole
 from streaming.journal import Journal
 from streaming.results import Event, Heartbeat, Phase
-from streaming.settings import MediaSettings, StreamSettings
+from streaming.settings import StreamSettings
+from streaming.source_settings import MediaSettings
 from streaming.wire import encode, json_line, parse_json_line
 
 EPOCH = 7

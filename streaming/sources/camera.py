@@ -17,7 +17,8 @@ from streaming.clock_map import ClockMap, Stamp, Tracking
 from streaming.errors import PortLostError
 from streaming.packets import Modality, Packet, Progress, Uint8Array, VideoFrame
 from streaming.results import Health, HealthKind
-from streaming.settings import CameraSettings, VisionSettings
+from streaming.settings import VisionSettings
+from streaming.source_settings import CameraSettings
 from streaming.sources.base import Item
 from streaming.sources.between import GlanceLog, LightLog, grey_of
 from streaming.sources.frame_port import FramePort, Shot

@@ -20,7 +20,8 @@ from streaming.errors import SourceError
 from streaming.packets import Modality
 from streaming.redact import redacted
 from streaming.results import HealthKind
-from streaming.settings import MediaSettings, VisionSettings
+from streaming.settings import VisionSettings
+from streaming.source_settings import MediaSettings
 from streaming.sources.base import Item, due_ns
 from streaming.sources.media_audio import AudioTrack
 from streaming.sources.media_captions import CaptionTrack, choose_captions

@@ -20,7 +20,7 @@ from av.subtitles.subtitle import AssSubtitle
 from streaming.errors import SourceError
 from streaming.health import Health, HealthKind
 from streaming.packets import Modality, Packet, Progress, TextMessage
-from streaming.settings import Captions
+from streaming.source_settings import Captions
 from streaming.sources.base import Item
 from streaming.sources.media_time import Stitcher
 from streaming.sources.media_tracks import to_ns

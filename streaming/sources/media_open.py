@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from streaming.errors import SourceError
 from streaming.redact import redacted
-from streaming.settings import MediaSettings
+from streaming.source_settings import MediaSettings
 
 OPEN_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 10.0

@@ -17,7 +17,7 @@ from streaming.clock_map import ClockMap, Tracking
 from streaming.errors import PortLostError
 from streaming.packets import Float32Array, Modality, Progress
 from streaming.results import Health, HealthKind
-from streaming.settings import MicrophoneSettings
+from streaming.source_settings import MicrophoneSettings
 from streaming.sources.base import Item
 from streaming.sources.kept_port import AWAY_NS, KeptPort
 from streaming.sources.portaudio_port import PortAudioPort

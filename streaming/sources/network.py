@@ -18,7 +18,8 @@ from streaming.errors import SourceError
 from streaming.health import Health, HealthKind
 from streaming.packets import Modality, Packet
 from streaming.redact import redacted
-from streaming.settings import MediaSettings, VisionSettings
+from streaming.settings import VisionSettings
+from streaming.source_settings import MediaSettings
 from streaming.sources.base import Item, due_ns
 from streaming.sources.network_connection import NetworkConnection
 from streaming.sources.network_port import Arrived, Connected, Gone, NetworkPort, PacketPort

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 
 from streaming.clock import NS_PER_S, Clock
 from streaming.errors import SourceError
-from streaming.settings import MediaSettings
+from streaming.source_settings import MediaSettings
 from streaming.sources.backoff import next_delay_s
 from streaming.sources.media_open import choose_tracks, open_container
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from streaming.packets import Modality
-from streaming.settings import (
+from streaming.settings import VisionSettings
+from streaming.source_settings import (
     CameraSettings,
     MediaSettings,
     MicrophoneSettings,
     SourceSettings,
     SyntheticSettings,
     TextSettings,
-    VisionSettings,
 )
 from streaming.sources.base import Source
 from streaming.sources.marking import MarkedSource

@@ -17,7 +17,7 @@ import numpy as np
 
 from streaming.clock import NS_PER_MS, NS_PER_S, Clock
 from streaming.errors import PortLostError, SourceError
-from streaming.settings import CameraSettings
+from streaming.source_settings import CameraSettings
 from streaming.sources.device_list import list_devices, quiet, there_are
 from streaming.sources.frame_port import Shot
 

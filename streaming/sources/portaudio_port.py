@@ -15,7 +15,7 @@ import numpy as np
 
 from streaming.clock import NS_PER_S, Clock
 from streaming.errors import PortLostError, SourceError
-from streaming.settings import MicrophoneSettings
+from streaming.source_settings import MicrophoneSettings
 from streaming.sources.device_list import portaudio, quiet, there_are
 from streaming.sources.sound_port import SoundBlock
 

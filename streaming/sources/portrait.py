@@ -15,7 +15,8 @@ import numpy as np
 from streaming.clock import NS_PER_MS, NS_PER_S
 from streaming.errors import SourceError
 from streaming.packets import Float32Array, Uint8Array
-from streaming.settings import AUDIO_RATE_HZ, SyntheticSettings, VisionSettings
+from streaming.settings import AUDIO_RATE_HZ, VisionSettings
+from streaming.source_settings import SyntheticSettings
 from streaming.sources.espeak import speak
 from streaming.sources.scene import Cue, SceneSource, Span, Truth
 

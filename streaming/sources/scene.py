@@ -28,7 +28,8 @@ from streaming.packets import (
     Uint8Array,
     VideoFrame,
 )
-from streaming.settings import AUDIO_RATE_HZ, SyntheticSettings, VisionSettings
+from streaming.settings import AUDIO_RATE_HZ, VisionSettings
+from streaming.source_settings import SyntheticSettings
 from streaming.sources.audio_framing import AudioFramer
 from streaming.sources.base import Item, due_ns
 from streaming.sources.between import GlanceLog, LightLog, grey_of

@@ -10,7 +10,8 @@ import numpy as np
 
 from streaming.clock import NS_PER_MS, NS_PER_S
 from streaming.packets import Modality, Uint8Array
-from streaming.settings import AUDIO_RATE_HZ, SyntheticSettings, VisionSettings
+from streaming.settings import AUDIO_RATE_HZ, VisionSettings
+from streaming.source_settings import SyntheticSettings
 from streaming.sources.scene import Cue, SceneSource, Truth, dated_by_sound
 from streaming.sources.synthetic import HEIGHT_PX, WIDTH_PX, beeps
 

@@ -13,7 +13,7 @@ from streaming.clock import Clock, SystemClock
 from streaming.errors import SourceError
 from streaming.packets import Modality, Packet, Progress, TextMessage
 from streaming.results import Health, HealthKind
-from streaming.settings import TextSettings
+from streaming.source_settings import TextSettings
 from streaming.sources.base import Item
 from streaming.sources.text_formats import (
     MAX_CHARS,

@@ -14,8 +14,8 @@ import msgspec
 
 from streaming.errors import SourceError
 from streaming.redact import redacted
-from streaming.settings import TextSettings
 from streaming.sinks.zeromq import is_loopback
+from streaming.source_settings import TextSettings
 from streaming.sources.text_port import CUT_BYTES
 
 BYTES_PER_MB = 1_000_000

@@ -15,7 +15,7 @@ from streaming.clock import NS_PER_MS, Clock, SystemClock
 from streaming.errors import PortLostError, SourceError
 from streaming.health import Health, HealthKind
 from streaming.packets import Modality, Packet, Progress, TextMessage
-from streaming.settings import TextSettings
+from streaming.source_settings import TextSettings
 from streaming.sources.base import Item
 from streaming.sources.far_clock import FarClock
 from streaming.sources.kept_port import KeptPort

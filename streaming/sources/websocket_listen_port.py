@@ -27,7 +27,7 @@ from websockets.typing import Origin, Subprotocol
 
 from streaming.clock import Clock
 from streaming.errors import PortLostError, SourceError
-from streaming.settings import TextSettings
+from streaming.source_settings import TextSettings
 from streaming.sources.listen_secrets import is_let_in, read_certificate, read_token
 from streaming.sources.text_address import TextAddress
 from streaming.sources.text_message import TextReply

@@ -10,7 +10,8 @@ import pytest
 from media_factory import Captions, write_clip
 
 from streaming.packets import AudioChunk, Modality, Packet, Progress, VideoFrame
-from streaming.settings import MediaSettings, SyntheticSettings, TextSettings, VisionSettings
+from streaming.settings import VisionSettings
+from streaming.source_settings import MediaSettings, SyntheticSettings, TextSettings
 from streaming.sources.base import Source, due_ns
 from streaming.sources.open import open_source
 

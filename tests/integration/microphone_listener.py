@@ -14,7 +14,7 @@ import numpy as np
 from streaming.clock import NS_PER_S
 from streaming.packets import AudioChunk, Packet
 from streaming.results import Health
-from streaming.settings import MicrophoneSettings
+from streaming.source_settings import MicrophoneSettings
 from streaming.sources.microphone import MicrophoneSource
 
 LOUD = 0.2

@@ -10,7 +10,7 @@ import sys
 
 from streaming.health import Health
 from streaming.packets import Packet
-from streaming.settings import TextSettings
+from streaming.source_settings import TextSettings
 from streaming.sources.text_feed import TextFeed
 
 

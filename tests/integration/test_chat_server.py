@@ -27,7 +27,7 @@ from words_reader import WAIT_S, Reader, free_port, reading, words
 from streaming.errors import SourceError
 from streaming.health import Health, HealthKind
 from streaming.packets import Packet
-from streaming.settings import TextSettings
+from streaming.source_settings import TextSettings
 from streaming.sources.text_feed import TextFeed
 from streaming.sources.text_port import CUT_BYTES
 

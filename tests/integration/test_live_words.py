@@ -30,8 +30,8 @@ from streaming.keys import (
     use_keys,
 )
 from streaming.packets import Packet
-from streaming.settings import TextSettings
 from streaming.sinks.zeromq import ZmqPublisher
+from streaming.source_settings import TextSettings
 from streaming.sources.text_feed import TextFeed
 
 

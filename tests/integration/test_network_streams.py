@@ -22,7 +22,8 @@ from benchmarks.network_servers import (
 from streaming.clock import NS_PER_MS, NS_PER_S
 from streaming.health import Health, HealthKind
 from streaming.packets import Modality, Packet
-from streaming.settings import MediaSettings, VisionSettings
+from streaming.settings import VisionSettings
+from streaming.source_settings import MediaSettings
 from streaming.sources.base import Item
 from streaming.sources.network import NetworkSource
 from tests.integration.conftest import ANY_PORT, attune, messages, start

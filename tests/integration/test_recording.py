@@ -158,7 +158,8 @@ def test_what_cannot_be_is_one_line(recorded, session, tmp_path, capsys, argumen
 
 def test_passwords_are_not_recorded():
     from attune.record import about
-    from streaming.settings import AttuneSettings, MediaSettings, StreamSettings
+    from streaming.settings import AttuneSettings, StreamSettings
+    from streaming.source_settings import MediaSettings
 
     source = MediaSettings(url="rtsp://user:secret@camera.example/1")
     settings = AttuneSettings(streams=(StreamSettings(sources=(source,)),))

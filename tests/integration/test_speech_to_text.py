@@ -19,13 +19,13 @@ from streaming.packets import Modality
 from streaming.results import Result, Status
 from streaming.settings import (
     AttuneSettings,
-    MediaSettings,
     PipelineSettings,
     SpeechSettings,
     StreamSettings,
     WindowSettings,
 )
 from streaming.sinks import MemorySink
+from streaming.source_settings import MediaSettings
 
 TEXT = Modality.TEXT
 SPEECH = SpeechSettings(engine="pocketsphinx")

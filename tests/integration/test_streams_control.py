@@ -36,7 +36,8 @@ from streaming.keys import (
     read_server_keys,
     use_keys,
 )
-from streaming.settings import MediaSettings, StreamSettings, SyntheticSettings
+from streaming.settings import StreamSettings
+from streaming.source_settings import MediaSettings, SyntheticSettings
 from tests.integration.conftest import ANY_PORT, messages, start
 from tests.integration.test_trouble import wait_for_lines
 

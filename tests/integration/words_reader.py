@@ -12,7 +12,7 @@ from typing import Any
 
 from streaming.health import Health
 from streaming.packets import Packet
-from streaming.settings import TextSettings
+from streaming.source_settings import TextSettings
 from streaming.sources.base import Item
 from streaming.sources.text_feed import TextFeed
 

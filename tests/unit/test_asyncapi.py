@@ -16,7 +16,8 @@ from streaming.asyncapi import document
 from streaming.clock_exchange import Asking
 from streaming.health import Health, HealthKind
 from streaming.replay import Ring
-from streaming.settings import CameraSettings, MediaSettings, StreamSettings, TextSettings
+from streaming.settings import StreamSettings
+from streaming.source_settings import CameraSettings, MediaSettings, TextSettings
 from streaming.sources.text_message import LiveText, TextReply, read_message
 from streaming.wire import Sequencer, encode
 from tests.unit.test_wire import MESSAGES

@@ -10,7 +10,7 @@ from attune import config
 from attune.forward import from_arguments
 from attune.run import from_options
 from streaming.errors import UsageError
-from streaming.settings import MediaSettings, TextSettings
+from streaming.source_settings import MediaSettings, TextSettings
 
 ROOT = Path(__file__).parents[2]
 MEDIA = {"kind": "media", "url": "clip.mp4"}

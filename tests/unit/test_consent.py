@@ -12,13 +12,12 @@ from attune.streams import additions
 from streaming.consent import require_consent
 from streaming.control import AddRequest
 from streaming.errors import UsageError
-from streaming.settings import (
-    AttuneSettings,
+from streaming.settings import AttuneSettings, StreamSettings
+from streaming.source_settings import (
     CameraSettings,
     MediaSettings,
     MicrophoneSettings,
     SourceSettings,
-    StreamSettings,
     SyntheticSettings,
     TextSettings,
 )

@@ -26,7 +26,8 @@ from streaming.control import (
     State,
 )
 from streaming.health import HealthKind
-from streaming.settings import StreamSettings, SyntheticSettings, TextSettings
+from streaming.settings import StreamSettings
+from streaming.source_settings import SyntheticSettings, TextSettings
 
 
 def stream(name: str) -> StreamSettings:

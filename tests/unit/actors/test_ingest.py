@@ -28,13 +28,8 @@ from streaming.packets import (
     TextMessage,
     VideoFrame,
 )
-from streaming.settings import (
-    AttuneSettings,
-    MediaSettings,
-    PipelineSettings,
-    StreamSettings,
-    SyntheticSettings,
-)
+from streaming.settings import AttuneSettings, PipelineSettings, StreamSettings
+from streaming.source_settings import MediaSettings, SyntheticSettings
 from streaming.sources.base import Item
 from streaming.sources.scripted import ScriptedSource
 

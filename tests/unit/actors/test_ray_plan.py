@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 from actors.places import Place, roomiest
 from actors.ray_plan import DRIVER, shares
 from streaming.errors import UsageError
-from streaming.settings import (
-    AttuneSettings,
-    ControlSettings,
-    PipelineSettings,
-    StreamSettings,
-    SyntheticSettings,
-    TextSettings,
-)
+from streaming.settings import AttuneSettings, ControlSettings, PipelineSettings, StreamSettings
+from streaming.source_settings import SyntheticSettings, TextSettings
 
 HEAD = Place(id="h", name="head", host="head.lan", address="10.0.0.1", cpus=8)
 DOOR = Place(id="d", name="door", host="door.lan", address="10.0.0.2", cpus=1)

@@ -11,13 +11,8 @@ from actors.ingest import Ingest
 from actors.messages import Cargo, Packets, Scored, StreamOpened, decode, encode
 from streaming.clock import HandClock
 from streaming.packets import Modality, Packet, PacketBatch, TextMessage
-from streaming.settings import (
-    AttuneSettings,
-    PipelineSettings,
-    StreamSettings,
-    SyntheticSettings,
-    WindowSettings,
-)
+from streaming.settings import AttuneSettings, PipelineSettings, StreamSettings, WindowSettings
+from streaming.source_settings import SyntheticSettings
 from tests.unit.actors.test_backlog import MS, SlowModel
 
 

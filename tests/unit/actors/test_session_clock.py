@@ -10,7 +10,8 @@ from actors.messages import Assigned, Beginning, Packets, StreamEnded, StreamOpe
 from actors.session_clock import SessionClock, assigned_here, sent_on, told
 from streaming.clock import NS_PER_S, HandClock
 from streaming.packets import Modality, PacketBatch
-from streaming.settings import StreamSettings, SyntheticSettings, WindowSettings
+from streaming.settings import StreamSettings, WindowSettings
+from streaming.source_settings import SyntheticSettings
 
 HOUR_NS = 3600 * NS_PER_S
 

@@ -20,9 +20,9 @@ from streaming.settings import (
     PipelineSettings,
     SpeechSettings,
     StreamSettings,
-    SyntheticSettings,
     WindowSettings,
 )
+from streaming.source_settings import SyntheticSettings
 from streaming.sources.base import Item
 from streaming.sources.scripted import ScriptedSource
 from streaming.states import ViewState
@@ -262,7 +262,7 @@ def opened(stream: StreamSettings, **more) -> list[SlowRecogniser]:
 def test_a_stream_needs_sound_no_other_words_and_time_to_revise(tmp_path) -> None:
     speech = SpeechSettings(engine="pocketsphinx")
     (tmp_path / "a.jsonl").write_text('{"t": 0.5, "text": "two"}\n')
-    from streaming.settings import TextSettings
+    from streaming.source_settings import TextSettings
 
     words = TextSettings(path=str(tmp_path / "a.jsonl"))
     with pytest.raises(UsageError, match=r"'s'.*expects sound.*none of its sources"):
@@ -275,7 +275,7 @@ def test_a_stream_needs_sound_no_other_words_and_time_to_revise(tmp_path) -> Non
 def test_live_words_need_windows_that_can_be_revised(tmp_path) -> None:
     from media_factory import write_clip
 
-    from streaming.settings import MediaSettings
+    from streaming.source_settings import MediaSettings
 
     clip = MediaSettings(url=str(write_clip(tmp_path / "clip.mp4", seconds=1)))
     stream = StreamSettings(

@@ -10,12 +10,11 @@ from streaming.clock import NS_PER_MS, NS_PER_S, HandClock
 from streaming.errors import SourceError
 from streaming.health import Health, HealthKind
 from streaming.packets import AudioChunk, Modality, Packet, Progress
-from streaming.settings import (
-    AttuneSettings,
+from streaming.settings import AttuneSettings, StreamSettings
+from streaming.source_settings import (
     CameraSettings,
     MediaSettings,
     MicrophoneSettings,
-    StreamSettings,
     SyntheticSettings,
     TextSettings,
 )

@@ -17,7 +17,8 @@ from streaming.clock import NS_PER_MS, NS_PER_S, HandClock, SystemClock
 from streaming.errors import PortLostError, SourceError
 from streaming.health import Health, HealthKind
 from streaming.packets import Packet, Progress
-from streaming.settings import CameraSettings, VisionSettings
+from streaming.settings import VisionSettings
+from streaming.source_settings import CameraSettings
 from streaming.sources.camera import CameraSource
 from streaming.sources.frame_port import Shot
 from streaming.sources.opencv_port import OpenCvPort, address

@@ -14,13 +14,8 @@ from actors.ingest import open_sources
 from streaming.errors import AttuneError, SourceError
 from streaming.packets import Modality
 from streaming.results import HealthKind
-from streaming.settings import (
-    AttuneSettings,
-    MediaSettings,
-    SpeechSettings,
-    StreamSettings,
-    TextSettings,
-)
+from streaming.settings import AttuneSettings, SpeechSettings, StreamSettings
+from streaming.source_settings import MediaSettings, TextSettings
 from streaming.sources.media_time import Stitcher
 
 CUES = [(500, 1500, "Eve: I am {\\i1}so{\\i0} happy\\Ntoday"), (1800, 2600, "and you?")]

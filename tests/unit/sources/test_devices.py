@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from streaming.errors import SourceError
-from streaming.settings import CameraSettings, MicrophoneSettings, VisionSettings
+from streaming.settings import VisionSettings
+from streaming.source_settings import CameraSettings, MicrophoneSettings
 from streaming.sources import device_list
 from streaming.sources.device_list import list_devices
 from streaming.sources.open import open_source

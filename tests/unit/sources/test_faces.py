@@ -8,7 +8,8 @@ import pytest
 
 from streaming.errors import SourceError
 from streaming.packets import AudioChunk, FaceObservation, Modality, Packet, VideoFrame
-from streaming.settings import SyntheticSettings, VisionSettings
+from streaming.settings import VisionSettings
+from streaming.source_settings import SyntheticSettings
 from streaming.sources.face_detectors import Detection
 from streaming.sources.face_tracking import VERIFY_LOOKS, FaceTracker
 from streaming.sources.faces import CROP_PX, MAX_FACES, FaceReducer, HaarDetector, YuNetDetector

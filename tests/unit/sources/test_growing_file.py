@@ -14,7 +14,7 @@ from streaming.clock import HandClock
 from streaming.errors import SourceError
 from streaming.health import Health
 from streaming.packets import Packet
-from streaming.settings import TextSettings
+from streaming.source_settings import TextSettings
 from streaming.sources.base import Item
 from streaming.sources.text import TextSource
 from streaming.sources.text_input import GrowingFile

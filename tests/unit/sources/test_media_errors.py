@@ -13,7 +13,7 @@ from streaming.clock import HandClock
 from streaming.errors import SourceError
 from streaming.packets import Modality
 from streaming.results import HealthKind
-from streaming.settings import MediaSettings
+from streaming.source_settings import MediaSettings
 from streaming.sources.network_port import NetworkPort
 
 

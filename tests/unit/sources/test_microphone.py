@@ -9,7 +9,7 @@ from streaming.clock import NS_PER_MS, NS_PER_S, HandClock
 from streaming.errors import PortLostError, SourceError
 from streaming.health import Health, HealthKind
 from streaming.packets import Packet, Progress
-from streaming.settings import MicrophoneSettings
+from streaming.source_settings import MicrophoneSettings
 from streaming.sources.microphone import MicrophoneSource
 from streaming.sources.scripted_devices import ScriptedSound
 from streaming.sources.sound_delay import DriverDelay

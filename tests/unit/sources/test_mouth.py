@@ -11,7 +11,8 @@ from test_camera import BEGIN_NS, FRAME_NS, shots
 
 from streaming.clock import NS_PER_S, HandClock
 from streaming.packets import AudioChunk, Glance, Packet, Trace, VideoFrame
-from streaming.settings import CameraSettings, MediaSettings, SyntheticSettings, VisionSettings
+from streaming.settings import VisionSettings
+from streaming.source_settings import CameraSettings, MediaSettings, SyntheticSettings
 from streaming.sources.camera import CameraSource
 from streaming.sources.face_tracking import FaceTrack
 from streaming.sources.mouth import MouthFollower, mouth_motion

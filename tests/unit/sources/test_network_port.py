@@ -7,7 +7,7 @@ from pathlib import Path
 from media_factory import write_clip
 
 from streaming.clock import HandClock
-from streaming.settings import MediaSettings
+from streaming.source_settings import MediaSettings
 from streaming.sources.network_port import Arrived, Connected, Gone, NetworkPort
 
 WAIT_S = 10.0

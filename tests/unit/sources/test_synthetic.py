@@ -11,7 +11,8 @@ from source_items import HOP_NS, Taken, take
 
 from streaming.errors import SourceError
 from streaming.packets import Modality
-from streaming.settings import SyntheticSettings, VisionSettings
+from streaming.settings import VisionSettings
+from streaming.source_settings import SyntheticSettings
 from streaming.sources.base import due_ns
 from streaming.sources.open import open_source
 from streaming.sources.scene import DISORDER_NS, SceneSource

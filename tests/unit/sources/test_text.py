@@ -15,7 +15,7 @@ from streaming.clock import HandClock
 from streaming.errors import SourceError
 from streaming.packets import Modality
 from streaming.results import HealthKind
-from streaming.settings import TextSettings
+from streaming.source_settings import TextSettings
 from streaming.sources.text import MAX_FILE_BYTES, TextSource
 from streaming.sources.text_formats import BadLine, Line, parse_json_line
 

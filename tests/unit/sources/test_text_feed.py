@@ -18,7 +18,7 @@ from streaming.clock_exchange import News
 from streaming.errors import PortLostError, SourceError
 from streaming.health import Health, HealthKind
 from streaming.packets import Modality, Packet, Progress
-from streaming.settings import TextSettings
+from streaming.source_settings import TextSettings
 from streaming.sources.scripted_devices import ScriptedWords
 from streaming.sources.text_address import Way, parse_address
 from streaming.sources.text_feed import TextFeed
