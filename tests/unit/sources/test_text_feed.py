@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -20,11 +20,9 @@ from streaming.health import Health, HealthKind
 from streaming.packets import Modality, Packet, Progress
 from streaming.source_settings import TextSettings
 from streaming.sources.scripted_devices import ScriptedWords
-from streaming.sources.text_address import Way, parse_address
 from streaming.sources.text_feed import TextFeed
 from streaming.sources.text_message import MAX_MESSAGE_BYTES
 from streaming.sources.text_port import Arrival
-from streaming.sources.text_refusals import Rate, Refusals
 
 S, MS = NS_PER_S, NS_PER_MS
 UNIX_NS = 1_700_000_000 * S  # 2023-11-14T22:13:20Z, at session time 0
@@ -242,22 +240,6 @@ def test_the_wall_clock_stays_what_it_is_beside_another_hosts_clock():
     assert [(p.t_ns, p.uncertainty_ns) for p in taken.text] == [(3 * S, 0)]
 
 
-@pytest.mark.parametrize(
-    ("wrong", "reason"),
-    [
-        ({"clock": "tcp://127.0.0.1:7201"}, "expected late_ms"),
-        ({"clock": "10.0.0.7:7201", "late_ms": 1}, "expected tcp://HOST:PORT"),
-        ({"clock": "tcp://127.0.0.1:0", "late_ms": 1}, "expected tcp://HOST:PORT"),
-        ({"clock": "tcp://10.0.0.7:7201", "late_ms": 1}, "set clock_keys: DIR"),
-        ({"clock_keys": "keys"}, "set clock: tcp://HOST:PORT"),
-    ],
-)
-def test_a_clock_that_cannot_be_asked_is_refused_in_one_line(wrong, reason):
-    with pytest.raises(SourceError, match=reason) as told_of:
-        parse_address(TextSettings(path="zmq+pull://127.0.0.1:7200", **wrong))
-    assert "\n" not in str(told_of.value)
-
-
 def test_a_flood_is_cut_to_its_rate_and_told_of_once_a_second():
     # 300 messages in 3 s, ten a second allowed: ten at once and ten for each second that passes
     taken = feed([at(1000 + 10 * i, text=str(i)) for i in range(300)], max_per_s=10)
@@ -338,85 +320,6 @@ def test_every_message_is_a_packet_or_counted_and_promises_are_kept(messages, br
     assert [p.seq for p in taken.text] == list(range(len(taken.text)))
     if not late_ms:
         assert [p.t_ns for p in taken.text] == sorted(p.t_ns for p in taken.text)
-
-
-def test_a_rate_below_one_a_second_still_lets_one_through():
-    rate = Rate(0.1)
-    assert [rate.admits(t * S) for t in (100, 101, 109, 110, 120)] == [1, 0, 0, 1, 1]
-
-
-def test_an_account_loses_nothing_between_the_times_it_is_told():
-    account = Refusals()
-    account.add(HealthKind.DROP, "a")
-    assert account.due(0) == [(HealthKind.DROP, 1, "a")]
-    account.add(HealthKind.DROP, "b")
-    account.add(HealthKind.DROP, "c")
-    assert account.due(S - 1) == []
-    assert account.due(S) == [(HealthKind.DROP, 2, "c")]
-    account.add(HealthKind.CORRUPT, "d")
-    assert account.due(None) == [(HealthKind.CORRUPT, 1, "d")]
-    assert account.due(None) == []
-
-
-@pytest.mark.parametrize(
-    ("path", "way", "endpoint", "topic"),
-    [
-        ("zmq+sub://localhost:7200", Way.SUB, "tcp://localhost:7200", ""),
-        ("zmq+sub://[::1]:7200/chat/en", Way.SUB, "tcp://[::1]:7200", "chat/en"),
-        ("zmq+pull+ipc:///run/a", Way.PULL, "ipc:///run/a", ""),
-        ("ws://127.0.0.1:80/a?token=b", Way.WEBSOCKET, "ws://127.0.0.1:80/a?token=b", ""),
-        ("wss://chat.example/room", Way.WEBSOCKET, "wss://chat.example/room", ""),
-        ("ws+listen://[::1]:8765", Way.LISTEN, "ws+listen://[::1]:8765", ""),
-    ],
-)
-def test_addresses_of_words(path, way, endpoint, topic):
-    found = parse_address(TextSettings(path=path))
-    assert (found.way, found.endpoint, found.topic) == (way, endpoint, topic)
-    assert "token=b" not in found.name
-    assert found.local is ("example" not in path)
-
-
-@pytest.mark.parametrize(
-    ("path", "keys", "reason"),
-    [
-        ("zmq+sub://10.0.0.7:7200", "", "Make keys with attune keys, set keys: DIR"),
-        ("zmq+pull://0.0.0.0:7200", "", "without keys only addresses of this machine"),
-        ("zmq+pull://127.0.0.1:7200/topic", "", "only zmq[+]sub has topics; leave out /topic"),
-        ("zmq+push://127.0.0.1:7200", "", "unknown address of words; expected zmq[+]sub"),
-        ("zmq+sub://127.0.0.1:99999", "", "unknown address of words"),
-        ("zmq+sub://127.0.0.1", "", "unknown address of words"),
-        ("http://a/b?token=secret", "", "unknown address of words"),
-        ("ws://chat.example/?token=secret", "", "use wss://"),
-        ("ws://[nonsense", "", "unknown address of words"),
-        ("wss://chat.example", "keys/a", "a WebSocket is encrypted as wss://"),
-        ("ws+listen://127.0.0.1:8765", "keys/a", "encrypted as wss[+]listen://"),
-        ("ws+listen://0.0.0.0:8765", "", "token_file: FILE and certificate: FILE"),
-        ("wss+listen://127.0.0.1:8765", "", "certificate: FILE, a PEM file"),
-        ("ws+listen://127.0.0.1:8765/?token=secret", "", "unknown address of words"),
-        ("ws+listen://127.0.0.1", "", "unknown address of words"),
-    ],
-)
-def test_addresses_that_are_refused(path, keys, reason):
-    opened: list[Callable[[], Any]] = []
-    with pytest.raises(SourceError, match=reason) as error:
-        TextFeed(TextSettings(path=path, keys=keys), stream="s", open_port=opened.append)
-    assert "secret" not in str(error.value)
-    assert opened == []
-
-
-@pytest.mark.parametrize(
-    ("path", "settings", "reason"),
-    [
-        ("ws+listen://0.0.0.0:8765", {"token_file": "a", "certificate": "b"}, "anybody could"),
-        ("wss+listen://[::]:8765", {"certificate": "b"}, "anybody could"),
-        ("ws+listen://[::1]:8765", {"certificate": "b"}, "belongs to wss[+]listen:// and only"),
-        ("ws://127.0.0.1:8765", {"token_file": "a"}, "are for WebSockets served here"),
-        ("zmq+pull://127.0.0.1:7200", {"origins": ("null",)}, "are for WebSockets served here"),
-    ],
-)
-def test_what_guards_a_served_websocket_stands_where_it_works(path, settings, reason):
-    with pytest.raises(SourceError, match=reason):
-        parse_address(TextSettings(path=path, **settings))
 
 
 def test_it_delivers_words_and_is_live():
