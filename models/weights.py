@@ -102,12 +102,6 @@ def save(module: nn.Module, folder: Path, name: str, figures: dict[str, Any]) ->
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
 
 
-def set_figures(folder: Path, name: str, figures: dict[str, Any]) -> None:
-    """Enter the figures of a part that was measured after it was written."""
-    parts = read_manifest(folder)["parts"]
-    annotate(folder, parts={**parts, name: {**parts[name], "figures": figures}})
-
-
 def annotate(folder: Path, **entries: Any) -> None:
     """Add entries, such as label maps or evaluation results, to the manifest."""
     manifest = {**read_manifest(folder), **entries}

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models import weights
 from models.calibration import fit_temperature
 from models.data.faces import PARTS, FaceSet, load_faces
 from models.encoders.faces import FaceEncoder
@@ -178,22 +177,6 @@ def build(recipe: Recipe, data: Path, cache: Path) -> Task:
     """The task over FER+ below `data`: the encoder, or with `model: hog-linear` the baseline."""
     parts = {part: load_faces(data, part) for part in PARTS}
     return hog_task(recipe, parts) if recipe.model == "hog-linear" else FacesTask(recipe, parts)
-
-
-def train_faces(
-    data: Path, *, epochs: int = 50, seed: int = 0, quick: bool = False, runs: Path = Path("runs")
-) -> FaceEncoder:
-    """The recipe's training with its epochs and seed as arguments; `quick` is one short pass."""
-    from models.train.engine import train  # the engine builds tasks: not at import
-
-    options: dict[str, Any] = {"sizes": {32: 0.45, 40: 0.3, 48: 0.25}, "mix": 0.2, "erase": 0.4}
-    recipe = Recipe(
-        task="faces", model="residual", epochs=1 if quick else epochs, batch=128,
-        learning_rate=4e-3, weight_decay=2e-2, seed=seed,
-        data=options | ({"limit": 256} if quick else {}),
-    )  # fmt: skip
-    train(recipe, data, runs / "faces", runs / "cache")
-    return weights.load(FaceEncoder(), runs / "faces", "faces")
 
 
 def hog_task(recipe: Recipe, parts: dict[str, FaceSet]) -> LinearTask:
