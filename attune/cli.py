@@ -20,6 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
+    epilog="Exit codes: 0 done, 1 failed, 2 wrongly asked, 130 Ctrl-C, 143 SIGTERM.",
     pretty_exceptions_enable=False,
 )
 for commands in (analyse, subscribe, models, machine):

@@ -23,7 +23,6 @@ from streaming.results import Event, Health, HealthKind, Message, Phase
 NEWS = (
     HealthKind.RECOVERED,
     HealthKind.RESTARTED,
-    HealthKind.SOURCE_ENDED,
     HealthKind.STREAM_ADDED,
     HealthKind.PAUSED,
     HealthKind.RESUMED,

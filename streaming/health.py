@@ -30,7 +30,6 @@ class HealthKind(StrEnum):
     CLIPPED = "clipped"
     DESYNCHRONISED = "desynchronised"
     SOURCE_LOST = "source_lost"
-    SOURCE_ENDED = "source_ended"
     RECOVERED = "recovered"
     RESTARTED = "restarted"
     SINK_FAILED = "sink_failed"

@@ -30,7 +30,7 @@ def demo(
         str | None, typer.Option(metavar="ADDRESS", help="Where results are published.")
     ] = None,
 ) -> None:
-    """Analyse a generated scene with known truth; needs no hardware, file or download."""
+    """Analyse a generated scene with known truth. Needs no hardware, file or download."""
     from attune.demo import run_demo
 
     raise typer.Exit(run_demo(live=live, inline=inline, publish=publish))
@@ -107,7 +107,7 @@ def record(
     consent: Consent = False,
     set_: Assignments = None,
 ) -> None:
-    """Analyse streams, in one process, and write the session down for attune replay."""
+    """Analyse streams and write the session down. In one process, without Ray."""
     from attune.record import Recorder
     from attune.run import from_options, run_pipeline
 
@@ -141,7 +141,7 @@ def replay(
         typer.Option("--set", metavar="KEY=VALUE", help="What if: windows.lateness_ms=200."),
     ] = None,
 ) -> None:
-    """Run a recorded session again: the same results, or the first difference."""
+    """Run a recorded session again. The same results, the first difference, or what if."""
     from attune.replay import run_replay
 
     code = run_replay(
@@ -153,20 +153,28 @@ def replay(
 @app.command("sync-test")
 def sync_test(
     shift_ms: Annotated[
-        float, typer.Option(min=-450, max=450, help="How late the sound is; negative: early.")
+        float,
+        typer.Option(
+            metavar="MS", min=-450, max=450, help="How late the sound is; negative: early."
+        ),
     ] = 0.0,
     drift_ppm: Annotated[
-        float, typer.Option(min=-1000, max=1000, help="How fast the sound's clock runs.")
+        float,
+        typer.Option(metavar="PPM", min=-1000, max=1000, help="How fast the sound's clock runs."),
     ] = 0.0,
-    fps: Annotated[float, typer.Option(min=10, max=120, help="Pictures a second.")] = 30.0,
-    seconds: Annotated[float, typer.Option(min=6, max=600, help="How long it is played.")] = 20.0,
+    fps: Annotated[
+        float, typer.Option(metavar="RATE", min=10, max=120, help="Pictures a second.")
+    ] = 30.0,
+    seconds: Annotated[
+        float, typer.Option(metavar="SECONDS", min=6, max=600, help="How long it is played.")
+    ] = 20.0,
     correct: Annotated[bool, typer.Option("--correct", help="Also move the sound.")] = False,
     inline: Annotated[bool, typer.Option("--inline", help="One process, without Ray.")] = False,
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Also draw the error over time.")
     ] = None,
 ) -> None:
-    """Play flashes and beeps with a known offset in real time, and measure it again."""
+    """Play flashes and beeps with a known offset, and measure it. In real time."""
     from attune.sync_test import SyncTest, run_sync_test
 
     test = SyncTest(

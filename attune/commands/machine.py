@@ -15,13 +15,16 @@ app = typer.Typer()
 @app.command()
 def clock(
     address: Annotated[
-        str, typer.Argument(help="Where to answer, such as tcp://0.0.0.0:7201 with keys.")
+        str,
+        typer.Argument(
+            metavar="ADDRESS", help="Where to answer, such as tcp://0.0.0.0:7201 with keys."
+        ),
     ] = "tcp://127.0.0.1:7201",
     keys: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keys made by attune keys server.")
     ] = None,
 ) -> None:
-    """Tell this host's time to an Attune on another one; see docs/clocks.md."""
+    """Tell this host's time to an Attune on another one. See docs/clocks.md."""
     from attune.clock import serve_clock
 
     serve_clock(address, keys)
@@ -41,7 +44,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False,
     set_: Assignments = None,
 ) -> None:
-    """Check whether a run will work on this machine, and say what to do where it will not."""
+    """Check whether a run will work on this machine. Says what to do where it will not."""
     from attune import config as configuration
     from attune.doctor import run_doctor
 
@@ -58,7 +61,7 @@ def schema(
         bool, typer.Option("--asyncapi", help="AsyncAPI 3.0: also replay and control.")
     ] = False,
 ) -> None:
-    """Print the JSON Schema of the messages, or the AsyncAPI document of all sockets."""
+    """Print the JSON Schema of the messages. Or the AsyncAPI document of all sockets."""
     import json
 
     from attune import __version__

@@ -27,13 +27,15 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Go on with a run that was cut short.")
     ] = True,
-    workers: Annotated[int, typer.Option(min=1, help="Processes, through Ray Train.")] = 1,
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Processes, through Ray Train.")
+    ] = 1,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of torch in each process.")
+        int | None, typer.Option(metavar="N", min=1, help="Threads of torch in each process.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto for a GPU if there is one.")] = (
-        "auto"
-    ),
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="cpu, cuda, or auto for a GPU if there is one.")
+    ] = ("auto"),
     cache: Annotated[Path, typer.Option(metavar="DIR", help="For decoded media.")] = Path(
         "runs/cache"
     ),
@@ -42,7 +44,7 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="Any key of the recipe, such as epochs=3."),
     ] = None,
 ) -> None:
-    """Train a part of the analyser by a recipe, or fine-tune it on your own clips."""
+    """Train a part of the analyser by a recipe. Also on your own clips; docs/training.md."""
     from attune.train import run_training
 
     code = run_training(
@@ -82,11 +84,13 @@ def evaluate(
     baseline: Annotated[
         str | None, typer.Option(metavar="NAME_OR_FOLDER", help="Compare: paired bootstrap.")
     ] = None,
-    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples; 0 for no intervals.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    bootstrap: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Resamples; 0 for no intervals.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the bootstrap.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """Measure models on labelled data: figures by their standard names, with intervals."""
+    """Measure models on labelled data. See docs/evaluation.md."""
     from attune.evaluate import run_evaluation
 
     code = run_evaluation(
@@ -109,14 +113,17 @@ def explain(
         float, typer.Option("--at", metavar="SECONDS", help="Stream time to be explained.")
     ],
     media: Annotated[
-        str | None, typer.Argument(metavar="[MEDIA]", help="Anything that FFmpeg reads.")
+        str | None, typer.Argument(metavar="MEDIA", help="Anything that FFmpeg reads.")
     ] = None,
     text: Annotated[
         str | None, typer.Option(metavar="PATH", help="Words: .srt, .vtt or .jsonl.")
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option(help="sentiment or an emotion; default: sentiment and the likeliest emotion."),
+        typer.Option(
+            metavar="NAME",
+            help="sentiment or an emotion; default: sentiment and the likeliest emotion.",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -129,7 +136,7 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
     set_: Assignments = None,
 ) -> None:
-    """Show why a window of a recording got its score: modalities, words, face, sound."""
+    """Show why a window of a recording got its score. See docs/explanation.md."""
     from attune.explain import run_explain
 
     code = run_explain(

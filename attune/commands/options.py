@@ -9,14 +9,17 @@ import typer
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:7100"
 Config = Annotated[
-    Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="Settings; see configs/.")
+    Path | None, typer.Argument(metavar="CONFIG.yaml", help="Settings; see configs/.")
 ]
 Media = Annotated[
     str | None, typer.Option(metavar="PATH_OR_URL", help="Anything that FFmpeg reads.")
 ]
 Words = Annotated[
     str | None,
-    typer.Option(metavar="PATH", help="Words: .srt, .vtt, .jsonl, or - for standard input."),
+    typer.Option(
+        metavar="WORDS",
+        help=".srt, .vtt, .jsonl, - for standard input, tail:FILE, or an address; docs/sources.md.",
+    ),
 ]
 Fast = Annotated[bool, typer.Option("--fast", help="As fast as possible instead of in real time.")]
 Assignments = Annotated[
@@ -26,7 +29,8 @@ Assignments = Annotated[
 Consent = Annotated[
     bool,
     typer.Option(
-        "--consent", help="Those before cameras, microphones and at addresses have agreed."
+        "--consent",
+        help="Those before cameras, microphones and at addresses have agreed; docs/privacy.md.",
     ),
 ]
 KeysFolder = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Check the rules of a configuration; see docs/events.md.")
+app = typer.Typer(help="Check the rules of events. See docs/events.md.")
 
 
 @app.command("check")
@@ -22,7 +22,7 @@ def rules_check(
 
 @app.command("show")
 def rules_show() -> None:
-    """Print the rules of the built-in events, to be looked at or copied and changed."""
+    """Print the rules of the built-in events. To be looked at, or copied and changed."""
     from attune.rules import show_builtin
 
     show_builtin()

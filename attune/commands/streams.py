@@ -9,7 +9,7 @@ import typer
 
 from attune.commands.options import Consent, KeysFolder, Media, Words
 
-app = typer.Typer(help="Add, pause, resume, remove and list the streams of a running Attune.")
+app = typer.Typer(help="Change the streams of a running Attune. See docs/control.md.")
 Control = Annotated[
     str,
     typer.Option(
@@ -34,7 +34,7 @@ def streams_list(control: Control, keys: KeysFolder = None) -> None:
 @app.command("add")
 def streams_add(
     control: Control,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A new stream.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A new stream.")] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="CONFIG.yaml", help="Add the streams of this file.")
     ] = None,
