@@ -6,14 +6,13 @@ nearest known one named. Relative paths are taken from the folder one stands in.
 
 from __future__ import annotations
 
-import difflib
-import re
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from attune import yaml_text
+from attune.config_faults import explain, shown
 from streaming.errors import UsageError
 from streaming.settings import AttuneSettings, EncoderSettings, SpeechSettings
 from streaming.settings_base import Settings
@@ -21,9 +20,6 @@ from streaming.source_settings import MediaSettings, TextSettings
 
 Kind = TypeVar("Kind", bound=Settings)
 TAIL = "tail:"
-_UNKNOWN = re.compile(r"contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<path>[^`]*)`)?")
-
-_INVALID = re.compile(r"^Invalid (enum )?value .* - at `\$\.?(?P<path>[^`]*)`")
 
 
 def load(path: Path | None) -> dict[str, Any]:
@@ -34,16 +30,18 @@ def load(path: Path | None) -> dict[str, Any]:
         tree = yaml_text.parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"configuration {path} not found; give the path of a YAML file") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"configuration {path}: expected YAML in UTF-8, got other bytes") from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"configuration {path} cannot be read: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"configuration {path}: expected a YAML file, got: {reason}") from None
     except yaml_text.YamlTextError as error:
         raise UsageError(f"configuration {path} is not YAML: {error}") from None
     if tree is None:
         return {}
     if not isinstance(tree, dict):
         raise UsageError(
-            f"configuration {path}: expected keys and values at the top, got a "
-            f"{type(tree).__name__}"
+            f"configuration {path}: expected keys and values at the top, got {shown(tree)}"
         )
     return tree
 
@@ -85,7 +83,7 @@ def convert(tree: dict[str, Any], kind: type[Kind], origin: str) -> Kind:
     try:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{origin}: {_explain(str(error), tree, kind)}") from None
+        raise UsageError(f"{origin}: {explain(str(error), tree, kind)}") from None
 
 
 def _child(node: Any, part: str, assignment: str) -> Any:
@@ -101,72 +99,6 @@ def _index(node: list[Any], part: str, assignment: str) -> int:
     if not part.isdigit() or int(part) >= len(node):
         raise UsageError(f"--set {assignment!r}: expected an index below {len(node)}, got {part!r}")
     return int(part)
-
-
-def _explain(complaint: str, tree: dict[str, Any], top: type) -> str:
-    unknown = _UNKNOWN.search(complaint)
-    if unknown is None:
-        plain = complaint.replace("`$.", "`").replace("`$`", "the top")
-        choices = _choices(complaint, tree, top)
-        return f"{plain}; expected one of: {', '.join(choices)}" if choices else plain
-    path, key = unknown["path"] or "", unknown["key"]
-    known = _known_keys(path, tree, top)
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-    where = f"{path}.{key}" if path else key
-    if near:
-        return f"unknown key {where!r}; did you mean {near[0]!r}?"
-    return f"unknown key {where!r}; known here: {', '.join(sorted(known))}"
-
-
-def _choices(complaint: str, tree: dict[str, Any], top: type) -> list[str]:
-    """The values that a refused one could have had, where there are only a few."""
-    invalid = _INVALID.search(complaint)
-    if invalid is None:
-        return []
-    path = invalid["path"]
-    if path.endswith(".kind"):
-        union, _ = _type_at(path.removesuffix(".kind"), tree, top)
-        return sorted(str(member.tag) for member in getattr(union, "types", ()))
-    return sorted(map(str, getattr(_type_at(path, tree, top)[0], "values", ())))
-
-
-def _type_at(path: str, tree: dict[str, Any], top: type) -> tuple[Any, Any]:
-    """The type and the value that stand at `path`, as msgspec writes paths, below `top`."""
-    kind: Any = msgspec.inspect.type_info(top)
-    node: Any = tree
-    for name, index in re.findall(r"([A-Za-z_]\w*)|\[(\d+|\.\.\.)\]", path):
-        kind, node = _step(kind, node, name, index)
-    return kind, node
-
-
-def _known_keys(path: str, tree: dict[str, Any], top: type) -> list[str]:
-    """Fields of the struct that stands at `path`."""
-    kind = _of_kind(*_type_at(path, tree, top))
-    keys = [f.encode_name for f in getattr(kind, "fields", ())]
-    tagged = getattr(kind, "tag_field", None)
-    return [*keys, tagged] if tagged else keys
-
-
-def _step(kind: Any, node: Any, name: str, index: str) -> tuple[Any, Any]:
-    kind = _of_kind(kind, node)
-    if name:
-        found = next((f.type for f in kind.fields if f.encode_name == name), None)
-        return found, node.get(name) if isinstance(node, dict) else None
-    items = node if isinstance(node, list) else []
-    if index.isdigit():
-        node = items[int(index)] if int(index) < len(items) else None
-    else:  # msgspec does not say which item: the first that looks wrong will do
-        node = next((i for i in items if isinstance(i, dict)), None)
-    return getattr(kind, "item_type", None), node
-
-
-def _of_kind(kind: Any, node: Any) -> Any:
-    """The member of a tagged union that `node` chooses."""
-    members = getattr(kind, "types", None)
-    if members is None:
-        return kind
-    chosen = node.get("kind") if isinstance(node, dict) else None
-    return next((m for m in members if getattr(m, "tag", None) == chosen), members[0])
 
 
 def _absolute(found: AttuneSettings) -> AttuneSettings:

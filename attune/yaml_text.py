@@ -55,8 +55,16 @@ def _guarded(text: str, act: Callable[[_Loader], Any]) -> Any:
             loader.dispose()
     except YamlTextError:
         raise
+    except yaml.MarkedYAMLError as error:
+        raise YamlTextError(_where(error)) from None
     except Exception as error:  # a tag that does not fit its value raises anything
         raise YamlTextError(on_one_line(str(error)) or type(error).__name__) from None
+
+
+def _where(error: yaml.MarkedYAMLError) -> str:
+    """The place and the fault, without what was being read when it was met."""
+    mark, problem = error.problem_mark, on_one_line(error.problem or error.context or "")
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else problem
 
 
 def _count(node: Any, known: dict[int, int]) -> int:

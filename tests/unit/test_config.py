@@ -52,11 +52,20 @@ def test_the_shipped_configuration_of_a_forwarder_is_valid() -> None:
             "known here: audit, file, heartbeat_ms, journal, keys, publish, replay_mb, replay_s, "
             "retain_folder, retain_h",
         ),
-        ({"windows": {"hop_ms": "fast"}}, "Expected `float`, got `str` - at `windows.hop_ms`"),
-        ({"windows": {"hop_ms": 1}}, ">= 100"),
+        ({"windows": {"hop_ms": "fast"}}, "windows.hop_ms: expected a number, got the text 'fast'"),
+        ({"windows": {"hop_ms": "1e-3"}}, "got the text '1e-3'; write it without quotes"),
+        ({"windows": {"hop_ms": 1}}, "windows.hop_ms: expected a number >= 100.0, got 1"),
+        ({"windows": None}, "windows: expected keys and values, got nothing; give it a value"),
+        ({"pipeline": {"standby": "yes"}}, "expected true or false, got 'yes'"),
+        ({"model": {"text": {"labels": {"a": 5}}}}, "a text or nothing, got a whole number"),
+        ({"streams": [{"sources": [{"kind": "media"}]}]}, "sources[0]: expected the key 'url'"),
+        ({"windows": {5: 1}}, "`key` in `windows`"),
         ({"streams": [{"name": "a b", "sources": [MEDIA]}]}, "streams[0].name"),
         ({"streams": [{"sources": []}]}, "streams[0].sources"),
-        ({"pipeline": {"pace": "slow"}}, "at `pipeline.pace`; expected one of: fast, realtime"),
+        (
+            {"pipeline": {"pace": "slow"}},
+            "pipeline.pace: expected one of fast, realtime; got 'slow'",
+        ),
         ({"streams": [{"sources": [{"kind": "film"}]}]}, "camera, media, microphone, synthetic"),
     ],
 )
@@ -71,7 +80,7 @@ def test_a_wrong_key_or_value_is_refused_by_name(tree: dict, words: str) -> None
     ("text", "words"),
     [
         ("- a\n- b\n", "expected keys and values at the top, got a list"),
-        ("a: [1\n", "is not YAML"),
+        ("a: [1\n", "is not YAML: line 2, column 1: expected"),
         ("a: !!python/object/apply:os.system [true]\n", "is not YAML"),
     ],
 )
@@ -80,6 +89,22 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str, w
     path.write_text(text)
     with pytest.raises(UsageError, match=words):
         config.load(path)
+
+
+def test_what_is_no_text_is_refused_without_a_codecs_words(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_bytes(b"\x8a\xff")
+    with pytest.raises(UsageError, match="expected YAML in UTF-8, got other bytes"):
+        config.load(path)
+    with pytest.raises(UsageError, match="expected a YAML file, got: Is a directory"):
+        config.load(tmp_path)
+
+
+def test_a_refused_value_is_shown_without_its_secrets() -> None:
+    source = {"kind": "text", "path": "ws+listen://[::1]:1", "origins": ["http://me:secret@h/"]}
+    with pytest.raises(UsageError, match="origins") as refused:
+        config.settings({"streams": [{"sources": [source]}]})
+    assert "secret" not in str(refused.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -118,7 +143,7 @@ def test_options_win_over_the_file_and_set_wins_over_options(tmp_path: Path) -> 
     [
         ({}, "nothing to analyse"),
         ({"media": "x", "assignments": ["hop"]}, "expected key=value"),
-        ({"media": "x", "assignments": ["windows.hop_ms.x=1"]}, "Expected `float`, got `object`"),
+        ({"media": "x", "assignments": ["windows.hop_ms.x=1"]}, "a number, got keys and values"),
         ({"media": "x", "assignments": ["a=1", "a.b=1"]}, "'a' has no keys below it"),
         ({"media": "x", "assignments": ["streams.7.name=a"]}, "expected an index below 1"),
         ({"media": "x", "assignments": ["windows.hop_ms=300"]}, "must be a multiple"),
