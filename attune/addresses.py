@@ -8,7 +8,7 @@ from collections.abc import Collection
 from streaming.errors import UsageError
 from streaming.wire import HEARTBEAT_TOPIC
 
-_ADDRESS = re.compile(r"tcp://(\[[0-9A-Fa-f:.%\w]+\]|[^/:\[\]\s*]+):\d{1,5}|ipc://.+")
+_ADDRESS = re.compile(r"tcp://(\[[0-9A-Fa-f:.%\w]+\]|[^/:\[\]\s*]+):(?P<port>\d{1,5})|ipc://.+")
 _STREAM = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -27,7 +27,8 @@ def beside(address: str, told: str) -> str:
 
 def require_address(address: str) -> None:
     """Refuse what cannot be an address, in one line."""
-    if not _ADDRESS.fullmatch(address):
+    found = _ADDRESS.fullmatch(address)
+    if found is None or (found["port"] and not 0 < int(found["port"]) <= 65535):
         raise UsageError(
             f"cannot connect to {address!r}: expected an address like tcp://127.0.0.1:7100"
             " or ipc:///tmp/attune"

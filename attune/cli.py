@@ -57,7 +57,8 @@ def main(arguments: list[str] | None = None) -> Any:
             typer.echo(getattr(error, "ctx").get_help())  # noqa: B009 - not on Exception
             sys.exit(2)
         message = getattr(error, "format_message", error.__str__)()
-        _fail(f"{message} (attune --help shows what can be asked)", 2)
+        asked = getattr(getattr(error, "ctx", None), "command_path", "attune")
+        _fail(f"{message.rstrip('.')}; {asked} --help shows what can be asked", 2)
     except (typer.Abort, KeyboardInterrupt):
         _fail("interrupted", 130)
     except AttuneError as error:

@@ -5,7 +5,7 @@ ZeroMQ and the message types only, so it starts in a blink.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,18 @@ from streaming.errors import PipelineError, UsageError
 from streaming.keys import read_client_keys, use_keys
 
 PATIENCE_S = 30.0  # a camera may take seconds to open, and a window to be published
+SOON_S = 2.0  # most answers are there by then
 
 
-def ask(address: str, request: Request, keys: Path | None = None) -> tuple[StreamState, ...]:
+def ask(
+    address: str,
+    request: Request,
+    keys: Path | None = None,
+    waiting: Callable[[], None] = lambda: None,
+) -> tuple[StreamState, ...]:
     """Ask the Attune that takes commands at `address`; how its streams stand then.
+
+    `waiting` is called once when the answer takes its time.
 
     Raises UsageError when it refuses, PipelineError when nobody answers within `PATIENCE_S`.
     """
@@ -42,7 +50,10 @@ def ask(address: str, request: Request, keys: Path | None = None) -> tuple[Strea
         use_keys(socket, None if keys is None else read_client_keys(keys))
         socket.connect(address)
         socket.send(encode(request))
-        if not socket.poll(round(PATIENCE_S * 1000)):
+        if not (there := socket.poll(round(SOON_S * 1000))):
+            waiting()
+            there = socket.poll(round((PATIENCE_S - SOON_S) * 1000))
+        if not there:
             raise PipelineError(
                 f"{address}: no answer within {PATIENCE_S:.0f} s: is attune run --control there, "
                 "and do the keys fit?"
@@ -57,12 +68,17 @@ def ask_and_show(address: str, keys: Path | None, requests: Sequence[Request]) -
     """Ask for each thing in turn, and show how all streams stand at the end."""
     states: tuple[StreamState, ...] = ()
     for request in requests:
-        states = ask(address, request, keys)
+        states = ask(address, request, keys, lambda: _say_waiting(address))
     table = Table("stream", "state", "sources", "last window")
     for state in states:
         last = "-" if state.last_index is None else str(state.last_index)
         table.add_row(state.name, state.state, ", ".join(state.sources), last)
     Console().print(table if states else "no streams", highlight=False)
+
+
+def _say_waiting(address: str) -> None:
+    words = f"attune streams: waiting for an answer from {address}, {PATIENCE_S:.0f} s at most"
+    Console(stderr=True).print(words, highlight=False, markup=False)
 
 
 def additions(

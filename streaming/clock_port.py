@@ -29,7 +29,9 @@ class ClockPort:
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         options = {zmq.MAXMSGSIZE: MESSAGE_BYTES, zmq.SNDHWM: 100, zmq.RCVHWM: 100}
-        self._bound = BoundSocket(zmq.ROUTER, address, options, keys, use="tell the time on")
+        self._bound = BoundSocket(
+            zmq.ROUTER, address, options, keys, use="tell the time on", asks_keys="--keys DIR"
+        )
         self._now_ns = now_ns
         self.address = self._bound.address
 

@@ -136,6 +136,8 @@ def _make(folder: Path, name: str) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         zmq.auth.create_certificates(folder, name)
+    except FileExistsError:
+        raise UsageError(f"{folder}: expected a folder for the keys, got a file") from None
     except OSError as error:
         raise UsageError(f"{folder}: cannot write keys there: {error.strerror}") from None
     finally:

@@ -15,7 +15,7 @@ import zmq
 
 from streaming.audit import AuditLog, What
 from streaming.clock import NS_PER_S
-from streaming.errors import SinkError
+from streaming.errors import SinkError, UsageError
 from streaming.journal import Journal
 from streaming.keys import ServerKeys
 from streaming.replay import (
@@ -154,5 +154,5 @@ def open_replay(
     host, _, port = address.rpartition(":")
     try:
         return at(f"{host}:{int(port) + 1}")
-    except SinkError:
+    except (SinkError, UsageError):  # taken, or there is no such port
         return at(f"{host}:*")

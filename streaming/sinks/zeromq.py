@@ -19,7 +19,7 @@ import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
 from streaming.audit import AuditLog, What
-from streaming.errors import SinkError
+from streaming.errors import SinkError, UsageError
 from streaming.keys import AllowList, ServerKeys
 from streaming.sinks.base import require_open
 
@@ -42,7 +42,7 @@ class BoundSocket:
     """A socket of a context of its own, bound to `address`; `address` says what was bound.
 
     With `keys` only the clients on their list get in, encrypted; `refused` counts the others.
-    `use`: what the errors say cannot be done there.
+    `use`: what the errors say cannot be done there; `asks_keys`: how its user gives keys.
     """
 
     def __init__(
@@ -52,8 +52,9 @@ class BoundSocket:
         options: Mapping[zmq.SocketOption, int],
         keys: ServerKeys | None = None,
         use: str = "publish on",
+        asks_keys: str = "output.keys=DIR",
     ) -> None:
-        require_bindable(address, encrypted=keys is not None, use=use)
+        require_bindable(address, keys is not None, use, asks_keys)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         _CONTEXTS.add(self._context)
         self._authenticator: ThreadAuthenticator | None = None
@@ -169,21 +170,21 @@ def _told(frame: zmq.Frame, name: str) -> str:
         return ""
 
 
-def require_bindable(address: str, *, encrypted: bool = False, use: str = "publish on") -> None:
+def require_bindable(address: str, encrypted: bool, use: str, asks_keys: str) -> None:
     """Refuse an address that is malformed, public and not encrypted, or already served."""
     if ipc := _IPC.fullmatch(address):
         _require_free_ipc(address, ipc["path"], use)
         return
     tcp = _TCP.fullmatch(address)
     if tcp is None or (tcp["port"] != "*" and int(tcp["port"]) > 65535):
-        raise SinkError(
+        raise UsageError(
             f"cannot {use} {address!r}: expected an address like tcp://127.0.0.1:7100"
             " or ipc:///tmp/attune"
         )
     if not encrypted and not is_loopback(tcp["host"].strip("[]")):
-        raise SinkError(
+        raise UsageError(
             f"cannot {use} {address} without keys: other hosts can reach it. Make keys with"
-            " attune keys server DIR and give output.keys=DIR, or bind tcp://127.0.0.1:7100"
+            f" attune keys server DIR and give {asks_keys}, or bind tcp://127.0.0.1:7100"
         )
 
 

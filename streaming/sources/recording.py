@@ -38,7 +38,10 @@ class Recording:
         self.whole = False
         about = next((r for r in self._records() if isinstance(r, Metadata)), None)
         if about is None or about.name != ABOUT:
-            raise SourceError(f"{path} is MCAP, but no recording of Attune's (attune record FILE)")
+            reason = "empty" if not path.stat().st_size else "MCAP, but not of Attune's"
+            raise SourceError(
+                f"{path} is {reason}: expected a recording from attune record, as it was written"
+            )
         self.about: dict[str, str] = about.metadata
 
     def entries(self) -> Iterator[Entry]:
@@ -61,9 +64,14 @@ class Recording:
             with self._path.open("rb") as file:
                 yield from self._parsed(file)
         except FileNotFoundError:
-            raise SourceError(f"recording {self._path} not found") from None
+            raise SourceError(
+                f"recording {self._path} not found; attune record FILE.mcap makes one"
+            ) from None
         except OSError as error:
-            raise SourceError(f"recording {self._path} cannot be read: {error.strerror}") from None
+            raise SourceError(
+                f"recording {self._path} cannot be read: {error.strerror}; expected a file from "
+                "attune record"
+            ) from None
 
     def _parsed(self, file: BinaryIO) -> Iterator[object]:
         try:

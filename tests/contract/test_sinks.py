@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 import zmq
 
-from streaming.errors import SinkError
+from streaming.errors import SinkError, UsageError
 from streaming.health import Health, HealthKind
 from streaming.sinks import JsonlSink, MemorySink, Publisher, Sink, ZmqPublisher
 from streaming.sinks.recording import RecordingWriter
@@ -211,14 +211,14 @@ def test_dash_is_standard_output_and_a_closed_pipe_is_told():
      "tcp://example.org:7100"],
 )  # fmt: skip
 def test_a_public_address_is_refused(address):
-    with pytest.raises(SinkError, match=r"without keys.*attune keys server.*127\.0\.0\.1"):
+    with pytest.raises(UsageError, match=r"without keys.*attune keys server.*127\.0\.0\.1"):
         ZmqPublisher(address)
 
 
 @pytest.mark.parametrize("address", ["", "7100", "localhost:7100", "tcp://127.0.0.1",
                                      "tcp://127.0.0.1:99999", "udp://127.0.0.1:1"])  # fmt: skip
 def test_a_malformed_address_is_refused(address):
-    with pytest.raises(SinkError, match="expected an address like tcp://"):
+    with pytest.raises(UsageError, match="expected an address like tcp://"):
         ZmqPublisher(address)
 
 

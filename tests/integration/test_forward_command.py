@@ -297,7 +297,7 @@ def test_it_is_pinged_scraped_and_ends_in_good_order(speaking, forwarding, tmp_p
 
 def test_a_public_address_without_keys_is_refused_as_everywhere(tmp_path):
     done = attune("forward", f"ipc://{tmp_path}/a", "--publish", "tcp://0.0.0.0:7100")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "without keys: other hosts can reach it" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 

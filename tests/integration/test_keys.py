@@ -10,7 +10,7 @@ import zmq
 
 from attune.addresses import beside
 from attune.client import Delivery, Subscription
-from streaming.errors import SinkError, UsageError
+from streaming.errors import UsageError
 from streaming.health import Health, HealthKind
 from streaming.keys import make_client_keys, make_server_keys, read_server_keys
 from streaming.results import Heartbeat
@@ -117,7 +117,7 @@ def test_keys_are_not_overwritten_and_faults_are_one_line(folders, tmp_path):
 
 
 def test_without_keys_a_public_address_stays_refused():
-    with pytest.raises(SinkError, match="without keys: other hosts can reach it"):
+    with pytest.raises(UsageError, match="without keys: other hosts can reach it"):
         ZmqPublisher("tcp://0.0.0.0:*")
 
 

@@ -212,7 +212,10 @@ def test_bytes_that_are_no_message_are_handed_over_as_such(address):
     assert "not JSON" in garbled.reason
 
 
-@pytest.mark.parametrize("address", ["", "nonsense", "tcp://", "tcp://127.0.0.1", "http://a:1"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "nonsense", "tcp://", "tcp://127.0.0.1", "http://a:1", "tcp://a:0", "tcp://a:70000"],
+)
 def test_a_bad_address_is_a_usage_error(address):
     with pytest.raises(UsageError, match="expected an address like"):
         Subscription(address)
