@@ -58,6 +58,18 @@ SPEECH_TO_EMOTION = {
     "disgust": "disgust",
     "surprised": "surprise",
 }
+# What else people call the classes of acted speech.
+SPEECH_SYNONYMS = {
+    "neutral": ("neutrality",),
+    "calm": ("calmness", "calmed"),
+    "happy": ("happiness", "joy", "joyful"),
+    "sad": ("sadness",),
+    "angry": ("anger",),
+    "fearful": ("fear", "anxiety", "anxious", "afraid", "scared"),
+    "disgust": ("disgusted",),
+    "surprised": ("surprise",),
+}
+SPEECH_CLASS_OF = {w: name for name, words in SPEECH_SYNONYMS.items() for w in (name, *words)}
 
 # ESC-10 (Piczak 2015), as its manifest spells the labels; "other" is what is none of them.
 SOUNDS = (
@@ -74,6 +86,13 @@ MELD_TO_EMOTION = {
     "fear": "fear",
     "disgust": "disgust",
     "surprise": "surprise",
+}
+# The seven by any of these names, as people label data of their own.
+EMOTION_OF = {
+    **{word: SPEECH_TO_EMOTION[name] for word, name in SPEECH_CLASS_OF.items()},
+    **FERPLUS_TO_EMOTION,
+    **MELD_TO_EMOTION,
+    **{name: name for name in EMOTIONS},
 }
 MELD_SENTIMENT = {"negative": -0.7, "neutral": 0.0, "positive": 0.7}
 

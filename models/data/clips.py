@@ -20,17 +20,11 @@ import numpy as np
 
 from models.data.speech import decode
 from models.errors import DataError
-from models.labels import FERPLUS_TO_EMOTION, MELD_TO_EMOTION, SPEECH_TO_EMOTION, emotion_index
+from models.labels import EMOTION_OF, emotion_index
 from models.types import EMOTIONS, FACE_PX
 
 R = TypeVar("R", np.ndarray, list[np.ndarray])
 
-EMOTION_OF = {
-    **SPEECH_TO_EMOTION,
-    **FERPLUS_TO_EMOTION,
-    **MELD_TO_EMOTION,
-    **{name: name for name in EMOTIONS},
-}
 SPLITS = ("train", "valid", "test")
 FACES_HZ = 2.0  # pictures looked at in each second of a clip
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}

@@ -19,18 +19,15 @@ from torch import Tensor
 
 from models.errors import ExternalError
 from models.labels import (
-    FERPLUS_TO_EMOTION,
+    EMOTION_OF,
     GOEMOTIONS_TO_EMOTION,
-    MELD_TO_EMOTION,
-    SPEECH_TO_EMOTION,
     VALENCE_VECTOR,
 )
 from models.types import EMOTIONS, MODALITIES
 
 # Names that the usual corpora give to the seven emotions, and the short forms of IEMOCAP.
 KNOWN_LABELS = {
-    **GOEMOTIONS_TO_EMOTION, **FERPLUS_TO_EMOTION, **SPEECH_TO_EMOTION, **MELD_TO_EMOTION,
-    **{name: name for name in EMOTIONS},
+    **GOEMOTIONS_TO_EMOTION, **EMOTION_OF,
     "ang": "anger", "hap": "happiness", "sad": "sadness", "neu": "neutral", "fea": "fear",
     "dis": "disgust", "sur": "surprise",
 }  # fmt: skip

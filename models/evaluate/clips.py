@@ -19,13 +19,11 @@ from models.bootstrap import Figure
 from models.errors import DataError
 from models.evaluate.files import choose, existing, read_text
 from models.evaluate.sheet import Answers, Asked, Sheet, checked, classification, regression
-from models.evaluate.speech import CLASS_OF
-from models.labels import SPEECH_TO_EMOTION
+from models.labels import EMOTION_OF
 from models.types import EMOTIONS
 
 FORMATS = ("labels.json",)
 MEDIA = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".mpg", ".wav", ".opus", ".mp3", ".flac", ".ogg")
-EMOTION_OF = {word: SPEECH_TO_EMOTION[name] for word, name in CLASS_OF.items()}
 SENTIMENTS = {"negative": -1.0, "neutral": 0.0, "positive": 1.0}
 
 

@@ -76,7 +76,9 @@ def _pixels(file: Path, pixels: np.ndarray) -> np.ndarray:
     if odd.any():
         row = int(odd.argmax())
         raise DataError(f"{file}, row {row}: expected pixels from 0 to 255, got others")
-    return pixels.astype(np.uint8)
+    if pixels.dtype.kind == "f" and 0 < pixels.max(initial=0) <= 1:
+        raise DataError(f"{file}: expected pixels from 0 to 255, got 0 to 1; multiply by 255")
+    return np.rint(pixels).astype(np.uint8)
 
 
 def _votes(file: Path, arrays: dict[str, np.ndarray]) -> np.ndarray:

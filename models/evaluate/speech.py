@@ -27,20 +27,10 @@ from models.evaluate.sheet import (
     in_batches,
     restrict,
 )
+from models.labels import SPEECH_CLASS_OF, SPEECH_TO_EMOTION
 
 FORMATS = ("manifest",)
-SPEECH = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
-SYNONYMS = {
-    "neutral": ("neutrality",),
-    "calm": ("calmness", "calmed"),
-    "happy": ("happiness", "joy", "joyful"),
-    "sad": ("sadness",),
-    "angry": ("anger",),
-    "fearful": ("fear", "anxiety", "anxious", "afraid", "scared"),
-    "disgust": ("disgusted",),
-    "surprised": ("surprise",),
-}
-CLASS_OF = {word: name for name, words in SYNONYMS.items() for word in (name, *words)}
+SPEECH = tuple(SPEECH_TO_EMOTION)
 EMODB_MALE = frozenset({"03", "10", "11", "12", "15"})
 EMODB_FEMALE = frozenset({"08", "09", "13", "14", "16"})
 BATCH = 16
@@ -84,12 +74,12 @@ def _held_out(lines: list[Line]) -> np.ndarray:
 
 def _class_of(file: Path, line: Line) -> str:
     label = line.fields["emotion"].strip().lower()
-    if label not in CLASS_OF:
+    if label not in SPEECH_CLASS_OF:
         raise DataError(
             f"{file}, line {line.number}: unknown emotion {line.fields['emotion']!r}; expected one "
             f"of {', '.join(SPEECH)} or a plain synonym of one"
         )
-    return CLASS_OF[label]
+    return SPEECH_CLASS_OF[label]
 
 
 def _closed_sets(corpora: np.ndarray, names: np.ndarray) -> np.ndarray:

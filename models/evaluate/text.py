@@ -61,7 +61,7 @@ def files(path: Path, asked: Asked) -> list[Path]:
     existing(folder, *(f.name for f in folder.iterdir())) if folder.is_dir() else existing(path)
     found = [
         f for f in sorted(folder.iterdir())
-        if f.is_file() and f.suffix != ".txt" and not f.name.startswith(".")
+        if f.is_file() and f.suffix not in (".txt", ".md") and not f.name.startswith(".")
     ]  # fmt: skip
     wanted = {asked.split} if asked.split else {"test", "valid", ALL}
     wanted = {"train", "valid", "test", ALL} if asked.split == ALL else wanted

@@ -83,6 +83,7 @@ BAD = {
     "infinite pixel": (_with(np.inf, "pixels"), "row 2.*pixels"),
     "infinite vote": (_with(np.inf, "votes"), "row 2.*votes"),
     "negative vote": (_with(-1, "votes"), "row 2.*votes"),
+    "0 to 1": (_with(0.7, "pixels"), "expected pixels from 0 to 255, got 0 to 1; multiply"),
     "small crops": (_archive(pixels=np.zeros((4, 32, 32), np.uint8)), r"\(N, 48, 48\)"),
     "colour": (_archive(pixels=np.zeros((4, 48, 48, 3), np.uint8)), r"\(N, 48, 48\)"),
     "eight columns": (_archive(votes=np.ones((4, 8), np.uint8)), r"votes \(N, 10\)"),

@@ -143,7 +143,7 @@ def test_the_format_can_be_forced_and_a_wrong_name_lists_them(tmp_path: Path) ->
 
 
 def test_a_folder_gives_its_test_and_valid_files(tmp_path: Path) -> None:
-    for name in ("a_train.tsv", "a_dev.tsv", "b_test.tsv"):
+    for name in ("a_train.tsv", "a_dev.tsv", "b_test.tsv", "README.md"):
         write(tmp_path, "sst2", name)
     found = text.files(tmp_path, Asked())
     assert [f.name for f in found] == ["a_dev.tsv", "b_test.tsv"]

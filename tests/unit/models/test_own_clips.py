@@ -19,6 +19,7 @@ from models.threads import limit_threads
 from models.train.clips import build
 from models.train.engine import train
 from models.train.recipe import Recipe, read_recipe
+from models.types import EMOTIONS
 
 RECIPES = Path(__file__).parents[3] / "configs" / "recipes"
 
@@ -42,7 +43,7 @@ def sound(path: Path, seed: int = 0) -> None:
 @pytest.mark.parametrize(
     ("line", "part", "complaint"),
     [
-        ("a.wav,joyful,", "voice", "line 2: expected an emotion of neutral.*got 'joyful'"),
+        ("a.wav,bored,", "voice", "line 2: expected an emotion of neutral.*got 'bored'"),
         ("b.wav,happy,", "voice", r"line 2: expected a file at .*b\.wav"),
         ("a.wav,,0.5", "voice", "line 2: expected an `emotion`, from which the voice learn"),
         ("a.wav,happy,7", "voice", "line 2: expected a sentiment from -1 to 1, got '7'"),
@@ -53,6 +54,13 @@ def test_a_bad_row_is_named(tmp_path: Path, line: str, part: str, complaint: str
     sound(tmp_path / "a.wav")
     with pytest.raises(DataError, match=complaint):
         read_clips(table(tmp_path, "path,emotion,sentiment", line), part)
+
+
+def test_emotions_have_the_names_that_evaluation_knows_too(tmp_path: Path) -> None:
+    names = {"joyful": "happiness", "Scared": "fear", "calm": "neutral", "contempt": "disgust"}
+    rows = (f"some words,{name}" for name in names)
+    clips = read_clips(table(tmp_path, "text,emotion", *rows), "text")
+    assert [clip.emotion for clip in clips] == [EMOTIONS.index(e) for e in names.values()]
 
 
 def test_an_empty_or_missing_table_is_named(tmp_path: Path) -> None:
