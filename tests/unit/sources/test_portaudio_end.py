@@ -32,7 +32,7 @@ atexit.register(exit_handler)
 sys.modules["sounddevice"] = fake
 
 from streaming.clock import HandClock
-from streaming.settings import MicrophoneSettings
+from streaming.source_settings import MicrophoneSettings
 from streaming.sources.portaudio_port import PortAudioPort
 
 port = PortAudioPort(MicrophoneSettings(), HandClock())
