@@ -69,12 +69,17 @@ class PortraitScene:
                 cues += _say(line, loop_ns, voice)
         self.cues = tuple(cues)
         noise = ROOM_NOISE * rng.standard_normal(count).astype(np.float32)
-        self.samples: Float32Array = np.clip(voice + noise, -1, 1)
+        self._samples: Float32Array = np.clip(voice + noise, -1, 1)
+        self.sample_count = count
         self.truth = Truth(
             sentiment=_clipped_arc(end_ns),
             faces=_present(end_ns),
             speech=speech_spans(voice),
         )
+
+    def heard(self, start: int, stop: int) -> Float32Array:
+        """The voice in a quiet room."""
+        return self._samples[start:stop]
 
     def render(self, t_ns: int) -> Uint8Array:
         """The portrait as a slow camera and a changing light show it."""

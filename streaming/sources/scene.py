@@ -66,7 +66,11 @@ class Scene(Protocol):
 
     truth: Truth
     cues: tuple[Cue, ...]
-    samples: Float32Array  # (N,) at 16 kHz, before drift and offset
+    sample_count: int  # at 16 kHz, before drift and offset
+
+    def heard(self, start: int, stop: int) -> Float32Array:
+        """Its samples from `start` to `stop`: (N,)."""
+        ...
 
     def render(self, t_ns: int) -> Uint8Array:
         """The picture at `t_ns`: uint8 RGB (H, W, 3)."""
@@ -169,14 +173,13 @@ class SceneSource:
 
     def _audio(self) -> Iterator[Item]:
         framer = AudioFramer(self._hop_ns, stream=self._stream)
-        samples = self._drifted(self._scene.samples)
+        count = round(self._scene.sample_count * self._sound_rate)
         offset_ns = round(self._settings.audio_offset_ms * NS_PER_MS)
-        early = min(max(-offset_ns * AUDIO_RATE_HZ // NS_PER_S, 0), len(samples))
-        samples = samples[early:]
+        early = min(max(-offset_ns * AUDIO_RATE_HZ // NS_PER_S, 0), count)
         step = AUDIO_RATE_HZ // 10
-        for start in range(0, len(samples), step):
-            t_ns = max(offset_ns, 0) + start * NS_PER_S // AUDIO_RATE_HZ
-            yield from framer.push(t_ns, samples[start : start + step])
+        for start in range(early, count, step):
+            t_ns = max(offset_ns, 0) + (start - early) * NS_PER_S // AUDIO_RATE_HZ
+            yield from framer.push(t_ns, self._recorded(start, min(start + step, count)))
         yield from framer.flush()
         yield self._ended(Modality.AUDIO, framer.end_ns)
 
@@ -188,13 +191,19 @@ class SceneSource:
             end_ns = cue.start_ns + cue.duration_ns
         yield self._ended(Modality.TEXT, max(end_ns, self._end_ns))
 
-    def _drifted(self, samples: Float32Array) -> Float32Array:
-        """The same sound as recorded by a clock that runs `drift_ppm` fast."""
-        rate = 1 + self._settings.drift_ppm * 1e-6
-        if rate == 1:
-            return samples
-        at = np.arange(round(len(samples) * rate)) / rate
-        return np.interp(at, np.arange(len(samples)), samples).astype(np.float32)
+    @property
+    def _sound_rate(self) -> float:
+        """Seconds that the sound's clock counts in one."""
+        return 1 + self._settings.drift_ppm * 1e-6
+
+    def _recorded(self, start: int, stop: int) -> Float32Array:
+        """Samples of the scene's sound as that clock dates them."""
+        if self._sound_rate == 1:
+            return self._scene.heard(start, stop)
+        at = np.arange(start, stop) / self._sound_rate
+        first, after = int(at[0]), min(int(at[-1]) + 2, self._scene.sample_count)
+        heard = self._scene.heard(first, after)
+        return np.interp(at, np.arange(first, after), heard).astype(np.float32)
 
     def _packet(
         self, modality: Modality, seq: int, t_ns: int, duration_ns: int, payload: Payload

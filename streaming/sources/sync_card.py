@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from streaming.clock import NS_PER_MS, NS_PER_S
-from streaming.packets import Modality, Uint8Array
+from streaming.packets import Float32Array, Modality, Uint8Array
 from streaming.settings import AUDIO_RATE_HZ, VisionSettings
 from streaming.source_settings import SyntheticSettings
 from streaming.sources.scene import Cue, SceneSource, Truth, dated_by_sound
-from streaming.sources.synthetic import HEIGHT_PX, WIDTH_PX, beeps
+from streaming.sources.synthetic import HEIGHT_PX, WIDTH_PX, beeps, sample_starts
 
 FLASH_NS = 120 * NS_PER_MS
 EXPOSURE_NS = 10 * NS_PER_MS
@@ -32,10 +32,15 @@ class SyncCardScene:
         wander = np.modf(np.arange(count) * GOLDEN + settings.seed / np.pi)[0] * WANDER_NS
         marks = tuple((k + 1) * NS_PER_S + int(by) for k, by in enumerate(wander))
         self._marks = np.array(marks, np.int64)
-        self.samples = beeps(marks, round(settings.duration_s * AUDIO_RATE_HZ))
+        self._starts = sample_starts(marks)
+        self.sample_count = round(settings.duration_s * AUDIO_RATE_HZ)
         self.truth = Truth(
             flashes_ns=marks, beeps_ns=tuple(dated_by_sound(t, settings) for t in marks)
         )
+
+    def heard(self, start: int, stop: int) -> Float32Array:
+        """Silence but for the beeps."""
+        return beeps(self._starts, start, stop)
 
     def render(self, t_ns: int) -> Uint8Array:
         """An even grey, by how much of the exposure around `t_ns` lies in a flash."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from streaming.clock import NS_PER_MS, NS_PER_S
-from streaming.packets import Float32Array, Uint8Array
+from streaming.packets import Float32Array, Int64Array, Uint8Array
 from streaming.settings import AUDIO_RATE_HZ, VisionSettings
 from streaming.source_settings import SyntheticSettings
 from streaming.sources.scene import Cue, SceneSource, Truth, dated_by_sound
@@ -34,7 +34,8 @@ class CardScene:
         rng = np.random.default_rng(settings.seed)
         self._ground = rng.integers(40, 120, 3, dtype=np.uint8)
         marks = tuple(range(NS_PER_S, self._end_ns, NS_PER_S))
-        self.samples = beeps(marks, round(settings.duration_s * AUDIO_RATE_HZ))
+        self._starts = sample_starts(marks)
+        self.sample_count = round(settings.duration_s * AUDIO_RATE_HZ)
         self.cues = tuple(self._cues(rng))
         self.truth = Truth(
             flashes_ns=marks,
@@ -44,6 +45,10 @@ class CardScene:
                 for i, (mood, _) in enumerate(MOODS)
             ),
         )
+
+    def heard(self, start: int, stop: int) -> Float32Array:
+        """Silence but for the beeps."""
+        return beeps(self._starts, start, stop)
 
     def render(self, t_ns: int) -> Uint8Array:
         """A plain ground with a bar that goes once round in four seconds; white in a flash."""
@@ -74,15 +79,19 @@ class SyntheticSource(SceneSource):
         super().__init__(CardScene(settings), settings, stream=stream, vision=vision, hop_ns=hop_ns)
 
 
-def beeps(marks_ns: tuple[int, ...], count: int) -> Float32Array:
-    """`count` samples, silent but for a beep at each of `marks_ns`."""
-    samples = np.zeros(count, np.float32)
+def sample_starts(marks_ns: tuple[int, ...]) -> Int64Array:
+    """The first sample of a beep at each of `marks_ns`: (N,)."""
+    return np.array(marks_ns, np.int64) * AUDIO_RATE_HZ // NS_PER_S
+
+
+def beeps(starts: Int64Array, start: int, stop: int) -> Float32Array:
+    """Samples `start` to `stop`, silent but for a beep from each of `starts` on, in order."""
+    samples = np.zeros(stop - start, np.float32)
     n = round(BEEP_S * AUDIO_RATE_HZ)
     tone = 0.5 * np.sin(2 * np.pi * BEEP_HZ * np.arange(n) / AUDIO_RATE_HZ)
-    for t_ns in marks_ns:
-        start = t_ns * AUDIO_RATE_HZ // NS_PER_S
-        part = samples[start : start + n]
-        part[:] = tone[: len(part)]
+    for at in starts[slice(*np.searchsorted(starts, (start - n + 1, stop)))].tolist():
+        first, after = max(at, start), min(at + n, stop)
+        samples[first - start : after - start] = tone[first - at : after - at]
     return samples
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -56,6 +57,33 @@ def test_flashes_and_beeps_are_where_the_truth_says(fault):
 def test_drift_adds_up():
     source = scene(duration_s=10, drift_ppm=1000)
     assert source.truth.beeps_ns[-1] == pytest.approx(9 * S + 9 * MS, abs=MS // 10)
+
+
+@pytest.mark.parametrize("fault", [{}, {"drift_ppm": 400.0}, {"drift_ppm": -1500.0}])
+def test_sound_made_in_pieces_is_that_of_the_whole(fault):
+    source = scene(duration_s=7.02, **fault)
+    #  beeps  |1 |2 |3 |4 |5 |6 |7: the last is cut off by the end
+    whole = np.zeros(round(7.02 * 16_000), np.float32)
+    for k in range(1, 8):
+        beep = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(800) / 16_000)
+        whole[k * 16_000 : k * 16_000 + 800] = beep[: len(whole) - k * 16_000]
+    rate = 1 + fault.get("drift_ppm", 0.0) * 1e-6
+    at = np.arange(round(len(whole) * rate)) / rate
+    expected = np.interp(at, np.arange(len(whole)), whole).astype(np.float32)
+    np.testing.assert_array_equal(take(source).samples, expected)
+
+
+@pytest.mark.parametrize("kind", ["card", "sync"])
+def test_a_day_is_not_made_at_once(kind):
+    tracemalloc.start()
+    try:
+        source = scene(scene=kind, duration_s=86_400, drift_ppm=100)
+        first = list(itertools.islice(source.items(), 60))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(getattr(item, "modality", None) is Modality.AUDIO for item in first) >= 5
+    assert most < 100e6  # the sound alone would be 5.5 GB
 
 
 def test_words_follow_the_stated_moods():
