@@ -20,6 +20,7 @@ from benchmarks.network_servers import (
     Server,
     has_ffmpeg,
     has_rtsp_server,
+    hls,
     make_card,
     rtmp,
     rtsp,
@@ -196,6 +197,7 @@ def stands(folder: Path) -> dict[str, Stand]:
     if has_ffmpeg():
         card = make_card(folder / "card.mp4", 60)
         found |= {"UDP": NetworkStand(udp(card)), "RTMP": NetworkStand(rtmp(card))}
+        found["HLS"] = NetworkStand(hls(card))
         if has_rtsp_server():
             found["RTSP"] = NetworkStand(rtsp(card))
     return found

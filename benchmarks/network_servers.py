@@ -95,6 +95,16 @@ class Server:
             assert time.monotonic() < deadline, f"{self.url} was not served"
             time.sleep(0.02)
 
+    def hang(self) -> None:
+        """From now on it takes connections and says nothing."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def kill_sender(self) -> None:
+        """Only what makes the stream; a web server that gives it out goes on."""
+        assert self._process is not None
+        self._process.kill()
+
     def kill(self) -> None:
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -105,6 +115,16 @@ class Server:
 def udp(card: Path) -> Server:
     url = f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
     return Server(url, [*_sent(card), "-f", "mpegts", f"{url}?pkt_size=1316"], lambda: True)
+
+
+def late_sound(card: Path, after_s: float) -> Server:
+    """As `udp`, but without its sound at first, which then is in the same running stream."""
+    url = f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
+    to = ["-f", "mpegts", f"{url}?pkt_size=1316"]
+    silent = [*_sent(card), "-map", "0:v", "-t", str(after_s), *to]
+    whole = [*_sent(card), "-map", "0:v", "-map", "0:a", "-output_ts_offset", str(after_s), *to]
+    script = f"{shlex.join(silent)}; exec {shlex.join(whole)}"
+    return Server(url, ["sh", "-c", script], lambda: True)
 
 
 def rtmp(card: Path) -> Server:

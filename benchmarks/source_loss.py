@@ -144,7 +144,8 @@ def _lost_once(stream: str, stand: Stand, heard: Heard) -> Loss:
             None,
         )
     )
-    time.sleep(max(AWAY_S - (time.monotonic() - killed_s), 0))
+    away_s = AWAY_S + getattr(stand.settings, "delay_ms", 0) / 1000  # as long as some waits
+    time.sleep(max(away_s - (time.monotonic() - killed_s), 0))
     stand.start()
     back_s = time.monotonic()
     good_s = _until(

@@ -59,13 +59,17 @@ class StreamSettings(Settings, frozen=True, kw_only=True):
 
     @property
     def settled_sources(self) -> tuple[SourceSettings, ...]:
-        """The sources, without captions that were not asked for where there are other words."""
-        spoken = self.speech_to_text is not None
-        if not spoken and not any(isinstance(s, _WORDS) for s in self.sources):
-            return self.sources
+        """The sources, with what they leave open settled: captions that were not asked for are left
+        out where there are other words, and late tracks where another source may give them."""
+        worded = self.speech_to_text is not None or any(isinstance(s, _WORDS) for s in self.sources)
+        alone = sum(not isinstance(s, TextSettings) for s in self.sources) == 1
         return tuple(
-            msgspec.structs.replace(s, captions=False)
-            if isinstance(s, MediaSettings) and s.captions is None
+            msgspec.structs.replace(
+                s,
+                captions=False if worded and s.captions is None else s.captions,
+                late_tracks=alone if s.late_tracks is None else s.late_tracks,
+            )
+            if isinstance(s, MediaSettings)
             else s
             for s in self.sources
         )

@@ -23,6 +23,8 @@ class MediaSettings(Settings, frozen=True, kw_only=True, tag="media", tag_field=
     `live`: as it comes and opened again when it goes, instead of at the pace of its own times;
     left out, so for `LIVE_SCHEMES`. `duration_s`: of a live one, 0 for ever. `delay_ms`: how much
     later than it comes a live one counts, for servers that send in pieces as long as that (HLS).
+    `late_tracks`: pictures or sound that a live one does not have when it is opened are taken when
+    they come; null: where the stream has no other source of pictures or sound.
     """
 
     url: str
@@ -32,6 +34,7 @@ class MediaSettings(Settings, frozen=True, kw_only=True, tag="media", tag_field=
     live: bool | None = None
     duration_s: NonNegative = 0.0
     delay_ms: Annotated[float, Meta(ge=0, le=60_000)] = 0.0
+    late_tracks: bool | None = None
 
     @property
     def is_live(self) -> bool:

@@ -123,12 +123,18 @@ def watched(
     seconds: float,
     delay_ms: float = 0.0,
     rate_hz: float = VISION.rate_hz,
+    late_tracks: bool = False,
 ) -> list[tuple[int, Item]]:
     """The same, each item with the time at which it came out."""
     clock = HandClock(BEGIN_NS)
     port = ScriptedNetwork(clock, script)
     source = NetworkSource(
-        MediaSettings(url="udp://me:secret@camera:1", duration_s=seconds, delay_ms=delay_ms),
+        MediaSettings(
+            url="udp://me:secret@camera:1",
+            duration_s=seconds,
+            delay_ms=delay_ms,
+            late_tracks=late_tracks,
+        ),
         stream="s",
         vision=VisionSettings(rate_hz=rate_hz),
         hop_ns=NS_PER_S // 2,

@@ -1,7 +1,8 @@
 """One connection of a network stream: packets with their arrivals in, items on session time out.
 
-Invariant: nothing is decoded until the first `SETTLE_NS` of packets have laid the time line; then
-all of them are, in order, but for those before a track's first time: pieces of what began before.
+Invariant: nothing is decoded until the first packets have laid the time line: until for `CALM_NS`
+none has come sooner after its own time than those before, or for `SETTLE_NS` at most. Then all of
+them are, in order, but for those before a track's first time: pieces of what began before.
 A container without any times is dated by the arrival of its packets.
 """
 
@@ -23,6 +24,8 @@ from streaming.sources.network_tracks import NetworkSound, NetworkVideo
 from streaming.sources.sound_run import SoundRun
 
 SETTLE_NS = 250 * NS_PER_MS
+CALM_NS = 100 * NS_PER_MS
+SOONER_NS = 20 * NS_PER_MS  # less is the way's own unrest
 MANY = 10  # packets; no decoder delays its frames by so many after it has begun
 
 
@@ -44,6 +47,7 @@ class NetworkConnection:
     ) -> None:
         self._time = NetworkTime(delay_ns)
         self._held: list[Arrived] | None = []
+        self._least_ns = self._least_at_ns = 1 << 62  # from a packet's own time to its arrival
         self._dated: set[Modality] = set()  # tracks whose first time has come
         self._by_arrival = False
         self._barren: dict[Modality, int] = {}  # packets since the last that gave something
@@ -65,11 +69,17 @@ class NetworkConnection:
         if self._held is None:
             return self._decoded(arrived)
         self._held.append(arrived)
+        seen = self._sighting(arrived)
+        if seen is not None and seen.arrival_ns - seen.end_ns < self._least_ns - SOONER_NS:
+            self._least_ns = seen.arrival_ns - seen.end_ns
+            self._least_at_ns = seen.arrival_ns
         return self.settle(arrived.arrival_ns)
 
     def settle(self, now_ns: int) -> list[Item]:
         """What was held back at first, once it is time."""
-        if not self._held or now_ns < self._held[0].arrival_ns + SETTLE_NS:
+        if not self._held:
+            return []
+        if now_ns < min(self._held[0].arrival_ns + SETTLE_NS, self._least_at_ns + CALM_NS):
             return []
         held, self._held = self._held, None
         self._by_arrival = all(_time(a.packet) is None for a in held)

@@ -21,17 +21,21 @@ from av.video.stream import VideoStream
 
 from streaming.clock import NS_PER_S, Clock
 from streaming.errors import SourceError
+from streaming.redact import redacted
 from streaming.source_settings import MediaSettings
 from streaming.sources.backoff import next_delay_s
+from streaming.sources.late_tracks import late_kinds, may_grow
 from streaming.sources.media_open import choose_tracks, open_container
 
 READ_TIMEOUT_S = 1.2  # without a packet, and the stream's delay; a loss is known within 2 s
-FIRST_PAUSE_S, MOST_PAUSE_S = 0.1, 0.5  # before it is connected to again
+FIRST_PAUSE_S, MOST_PAUSE_S = 0.1, 0.25  # from one attempt to connect again to the next
 MOST_BYTES = 32 << 20
 MOST_ERRORS = 100  # in a row
+LOOK_NS = NS_PER_S  # from one look for new tracks to the next
+HLS = "hls"
 OPTIONS = {
     "analyzeduration": "1000000",  # µs of the stream that are looked at for its tracks, at most
-    "fpsprobesize": "3",  # frames that are waited for to tell the frame rate
+    "fpsprobesize": "0",  # frames that are waited for to tell the frame rate
     "merge_pmt_versions": "1",  # a sender that was begun anew keeps its tracks
     "rtsp_flags": "prefer_tcp",
 }
@@ -103,11 +107,14 @@ class NetworkPort:
         self._released, self._renew = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True, name="network")
         self._first: Connected | None = self._connect()
-        self._settings = msgspec.structs.replace(  # a stream's modalities do not change
-            settings,
-            video=self._first.video is not None,
-            audio=self._first.audio is not None,
-        )
+        self._grows = bool(settings.late_tracks) and may_grow(self._first.container)
+        if not self._grows:
+            self._settings = msgspec.structs.replace(  # a stream's modalities do not change
+                settings,
+                video=self._first.video is not None,
+                audio=self._first.audio is not None,
+            )
+        self._sought: set[str] = set()  # kinds of tracks that a connection was made anew for
 
     @property
     def first(self) -> Connected:
@@ -149,18 +156,20 @@ class NetworkPort:
     def _keep(self) -> None:
         """Read, and connect again, until it is closed."""
         connected: Connected | None = self._first
-        failures = 0
+        failures, tried_ns = 0, self._clock.now_ns()
         while not self._stop.is_set():
             if connected is None:
                 failures += 1
                 pause_s = next_delay_s(failures, first_s=FIRST_PAUSE_S, most_s=MOST_PAUSE_S)
-                self._clock.wait_until(self._clock.now_ns() + round(pause_s * NS_PER_S), self._stop)
+                self._clock.wait_until(tried_ns + round(pause_s * NS_PER_S), self._stop)
+                tried_ns = self._clock.now_ns()
                 connected = self._connected_again()
                 continue
             self._put(connected)
             for arrived in self._packets(connected):
                 failures = 0
                 self._put(arrived)
+            tried_ns = self._clock.now_ns()
             self._released.wait()
             self._released.clear()
             connected.container.close()
@@ -185,6 +194,11 @@ class NetworkPort:
             options=OPTIONS | {"rw_timeout": timeout_us},
         )
         try:
+            if container.format.name == HLS and container.duration is not None:
+                raise SourceError(
+                    f"{redacted(self._settings.url)}: the playlist is complete; expected one that "
+                    "goes on. Leave out `live: true` to read it like a file."
+                )
             return Connected(container, *choose_tracks(container, self._settings))
         except SourceError:
             container.close()
@@ -194,28 +208,58 @@ class NetworkPort:
         """Packets of the chosen tracks, to the end of the connection, which is told of."""
         chosen = [t for t in (connected.video, connected.audio) if t is not None]
         errors, reason = 0, "the sender ended it"
+        silence = f"it has given nothing for {self._timeout_s:.1f} s"
+        in_pieces = connected.container.format.name == HLS
+        looked_ns = self._clock.now_ns()
+        heard_ns: dict[str, int] = {track.type: looked_ns for track in chosen}
+        self._sought -= heard_ns.keys()
         self._renew.clear()
         while errors < MOST_ERRORS and not self._stop.is_set():
             try:
+                asked_ns = self._clock.now_ns()
                 for packet in connected.container.demux(chosen):
                     if self._stop.is_set():
                         return
+                    now_ns = self._clock.now_ns()
+                    if self._grows and now_ns > looked_ns + LOOK_NS:
+                        looked_ns = now_ns
+                        if self._seek(connected.container, heard_ns, now_ns):
+                            reason = "it has a new track"
+                            break
                     if self._renew.is_set():
                         reason = "what it sends has changed"
                         break
                     if packet.size:
                         errors = 0
-                        yield Arrived(packet, self._clock.now_ns())
+                        heard_ns[packet.stream.type] = now_ns
+                        yield Arrived(packet, now_ns)
+                    if in_pieces and now_ns - asked_ns > self._timeout_s * NS_PER_S:
+                        reason = silence  # at the time limit this demuxer gives what it still holds
+                        break
+                    asked_ns = self._clock.now_ns()
                 break
             except (av.InvalidDataError, av.PatchWelcomeError) as error:
                 errors, reason = errors + 1, f"it sends what cannot be read ({error.strerror})"
             except (av.ExitError, TimeoutError):
-                reason = f"it has given nothing for {self._timeout_s:.1f} s"
+                reason = silence
+                break
+            except IndexError:  # PyAV fails at the end of a stream that has new tracks
                 break
             except (av.FFmpegError, OSError) as error:
                 reason = f"reading broke off ({error.strerror or error})"
                 break
         self._put(Gone(reason))
+
+    def _seek(self, container: InputContainer, heard_ns: dict[str, int], now_ns: int) -> bool:
+        """Whether there is a new track of a kind that is missing, or has fallen silent; once, as
+        long as no connection has it."""
+        wanted = {"video": self._settings.video, "audio": self._settings.audio}
+        missing = {
+            k for k, asked in wanted.items() if asked and heard_ns.get(k, 0) < now_ns - LOOK_NS
+        } - self._sought
+        found = late_kinds(container) & missing if missing else set()
+        self._sought |= found
+        return bool(found)
 
     def _put(self, event: Event) -> None:
         with self._ready:

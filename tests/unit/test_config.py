@@ -10,7 +10,8 @@ from attune import config
 from attune.forward import from_arguments
 from attune.run import from_options
 from streaming.errors import UsageError
-from streaming.source_settings import MediaSettings, TextSettings
+from streaming.settings import StreamSettings
+from streaming.source_settings import MediaSettings, MicrophoneSettings, TextSettings
 
 ROOT = Path(__file__).parents[2]
 MEDIA = {"kind": "media", "url": "clip.mp4"}
@@ -169,3 +170,22 @@ def test_words_are_taken_from_files_that_grow_and_from_addresses(monkeypatch, tm
     assert (address.path, address.follow) == ("zmq+sub://127.0.0.1:7200/chat", False)
     assert address.keys == str(tmp_path / "keys" / "bot")
     assert (typed.path, typed.follow, typed.keys) == ("-", False, "")
+
+
+@pytest.mark.parametrize(
+    ("others", "stated", "awaited"),
+    [
+        ((), None, True),
+        ((TextSettings(path="-"),), None, True),
+        ((MicrophoneSettings(),), None, False),
+        ((MicrophoneSettings(),), True, True),
+        ((), False, False),
+    ],
+)
+def test_late_tracks_are_awaited_where_nothing_else_may_give_them(
+    others: tuple, stated: bool | None, awaited: bool
+) -> None:
+    camera = MediaSettings(url="udp://127.0.0.1:5000", late_tracks=stated)
+    settled = StreamSettings(sources=(camera, *others)).settled_sources
+    assert [s.late_tracks for s in settled if isinstance(s, MediaSettings)] == [awaited]
+    assert settled[1:] == others
