@@ -92,6 +92,9 @@ class Faces:
 class Voice:
     """Log-mel hops as a live stream cuts them; in training a stretch of 4 s, louder or softer."""
 
+    def __init__(self) -> None:
+        self._vad = SileroVad()
+
     def encoder(self, options: dict[str, Any]) -> nn.Module:
         return VoiceEncoder(**options)
 
@@ -100,12 +103,12 @@ class Voice:
         samples = sound_of(clip)
         hop_n = HOP_T * features.STEP_N
         samples = np.pad(samples, (0, -len(samples) % hop_n))
-        vad, state, line, heard = SileroVad(), features.MelState.initial(), [], []
+        state, line, heard = features.MelState.initial(), [], []
         vad_state = VadState.initial()
         for start in range(0, len(samples), hop_n):
             part = features.sanitise(samples[start : start + hop_n])
             state, frames = features.step(state, part)
-            vad_state, speech = vad.step(vad_state, part)
+            vad_state, speech = self._vad.step(vad_state, part)
             line.append(frames)
             heard.append(len(speech) > 0 and float(speech.max()) >= SPEECH)
         spoken = np.array(heard)
