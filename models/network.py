@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models import weights
+from models.encoders import sounds
 from models.encoders.faces import FaceEncoder
 from models.encoders.sounds import SoundEncoder
 from models.encoders.text import TextEncoder
@@ -40,7 +41,7 @@ class Network(nn.Module):
         for name in PARTS if fused else PARTS[:-1]:
             weights.load(getattr(network, name), folder, name)
         if "sounds" in weights.read_manifest(folder)["parts"]:
-            network.sounds = weights.load(SoundEncoder(), folder, "sounds")
+            network.sounds = sounds.load(folder, network.voice.trunk)
         return network.eval()
 
     def logits(self, tokens: list[Tensor], masks: list[Tensor]) -> tuple[list[Tensor], Tensor]:

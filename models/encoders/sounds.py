@@ -7,12 +7,15 @@ to nothing where somebody speaks, for the trunk is run for the voice there in an
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from models import features
+from models import features, weights
 from models.encoders.trunk import Listener, Trunk
+from models.errors import WeightsError
 from models.labels import SOUNDS
 
 HOP_T = 50  # frames of a hop of 0.5 s
@@ -24,13 +27,16 @@ class SoundEncoder(Listener):
 
     `logits` gives the ten sounds of SOUNDS and, last, "other".
     temperature: divides the logits; fitted on clips that the training left out.
+    over: the mark of the trunk that it learnt over; what another trunk hears means nothing to it.
     """
 
     temperature: Tensor
+    over: Tensor
 
     def __init__(self, dropout: float = 0.3) -> None:
         super().__init__(len(SOUNDS) + 1, dropout)
         self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("over", torch.zeros(8, dtype=torch.uint8))
 
     def logits(self, pooled: Tensor) -> Tensor:
         """(B, D) -> (B, 11)."""
@@ -39,6 +45,19 @@ class SoundEncoder(Listener):
     def of_clips(self, statistics: Tensor, mask: Tensor) -> Tensor:
         """(B, hops, 768) and bool (B, hops) -> (B, 11)."""
         return self.logits(self.pool(self.token(statistics), mask))
+
+
+def load(folder: Path, trunk: Trunk) -> SoundEncoder:
+    """The part "sounds" of a folder; refused if it learnt over another trunk."""
+    part = weights.load(SoundEncoder(), folder, "sounds")
+    theirs, ours = (bytes(mark.tolist()).hex() for mark in (part.over, trunk.mark()))
+    if theirs != ours:
+        raise WeightsError(
+            f"{folder}, part 'sounds': expected one trained over the trunk {ours} of the voice, "
+            f"got one over {theirs}; train it anew over this one: "
+            "attune train configs/recipes/sounds.yaml --set data.trunk=FOLDER_OF_THE_VOICE"
+        )
+    return part
 
 
 @torch.inference_mode()

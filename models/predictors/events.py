@@ -11,7 +11,7 @@ import torch
 
 from models import weights
 from models.data.sounds import log_mel
-from models.encoders.sounds import SoundEncoder, heard
+from models.encoders import sounds
 from models.encoders.voice import VoiceEncoder
 from models.labels import SOUNDS
 from models.predictors.linear import FOLDER, MFCC_N, Linear, mfcc
@@ -32,10 +32,10 @@ class Neural:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._model = weights.load(SoundEncoder(), folder, "sounds")
         voiced = "voice" in weights.read_manifest(folder)["parts"]
         voice = weights.load(VoiceEncoder(), folder if voiced else weights.SHIPPED, "voice")
         self._trunk = voice.trunk
+        self._model = sounds.load(folder, self._trunk)
 
     @torch.inference_mode()
     def predict(self, clips: list[np.ndarray]) -> np.ndarray:
@@ -45,7 +45,7 @@ class Neural:
         return probabilities
 
     def _of_clip(self, clip: np.ndarray) -> torch.Tensor:
-        statistics = heard(self._trunk, log_mel(clip))
+        statistics = sounds.heard(self._trunk, log_mel(clip))
         mask = torch.ones(1, len(statistics), dtype=torch.bool)
         return self._model.of_clips(statistics.unsqueeze(0), mask)[0]
 

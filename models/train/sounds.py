@@ -71,6 +71,7 @@ class SoundsTask:
         self._parts = [part.of(np.flatnonzero(part.folds != (hold or -1))) for part in parts]
         self._heard_valid = listening.plain(self._valid) if self._valid else None
         self._heard_quiet = listening.plain(quiet) if quiet else None
+        self._over = listening.mark
         self._share: float = options["disturbed"]
         self._hops: tuple[int, int] = tuple(options.get("hops", (3, 10)))
         self.steps = max(1, sum(map(len, self._parts)) // recipe.batch)
@@ -79,6 +80,7 @@ class SoundsTask:
     def model(self) -> nn.Module:
         """A fresh head; statistics scaled by those of the training clips."""
         model = SoundEncoder(**self.recipe.options)
+        model.over.copy_(self._over)
         sample = [part.values[part.mask].astype(np.float32) for part in self._parts]
         mean = np.mean([rows.mean(0) for rows in sample], 0)
         square = np.mean([np.square(rows - mean).mean(0) for rows in sample], 0)

@@ -109,10 +109,7 @@ class Listening:
 
     def __init__(self, trunk: Trunk, cache: Path) -> None:
         self._trunk, self._cache = trunk, cache
-        marks = hashlib.sha256()
-        for value in trunk.state_dict().values():
-            marks.update(value.numpy().tobytes())
-        self._mark = marks.hexdigest()
+        self.mark = trunk.mark()
 
     def plain(self, sounds: Sequence[Sound], *, speeds: bool = False) -> Heard:
         """Whole clips as a live stream hears them, at all of their speeds if asked for."""
@@ -155,7 +152,7 @@ class Listening:
 
     def _kept(self, what: list[Any], made: Callable[[], list[Row]]) -> Heard:
         """From the cache, whose name holds everything that decides the content."""
-        key = hashlib.sha256(repr([self._mark, *what]).encode()).hexdigest()[:16]
+        key = hashlib.sha256(repr([self.mark.tolist(), *what]).encode()).hexdigest()[:16]
         store = self._cache / f"heard-{key}.npz"
         if not store.exists():
             with progress_bar() as bar:

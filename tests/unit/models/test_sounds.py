@@ -97,6 +97,12 @@ def task(
     return SoundsTask(recipe(**data), Listening(trunk, folder), sounds, others, [])
 
 
+def test_a_head_names_the_trunk_that_it_learnt_over(trunk: Trunk, tmp_path: Path) -> None:
+    made = task(tmp_path, trunk, [clip(i % 2, 1, i) for i in range(4)], rumbles()[:2])
+    assert made.model().over.equal(trunk.mark())  # type: ignore[operator] # a buffer
+    assert not trunk.mark().equal(Trunk().mark())
+
+
 def test_an_epoch_is_a_pure_function_of_its_number(trunk: Trunk, tmp_path: Path) -> None:
     made = task(tmp_path, trunk, [clip(i % 3, 1 + i % 2, i) for i in range(8)], rumbles()[:2])
     epochs = [[b[0] for b in made.batches(1)] for _ in range(2)]

@@ -15,7 +15,6 @@ from model_scenes import hop, no_faces, says, vowel, windows
 
 from models import weights
 from models.analyser import Analyser, Runtime
-from models.encoders.sounds import SoundEncoder
 from models.errors import WeightsError
 from models.export import export
 from models.labels import SOUNDS
@@ -27,10 +26,8 @@ ARRAYS = ("emotions", "sentiment", "sentiment_low", "sentiment_high", "arousal")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped parts, with sounds in any case, and the graphs of all of them."""
+    """The shipped parts, and the graphs of all of them."""
     path = Path(shutil.copytree(weights.SHIPPED, tmp_path_factory.mktemp("laws") / "weights"))
-    if "sounds" not in weights.read_manifest(path)["parts"]:
-        weights.save(SoundEncoder(), path, "sounds", {})
     pytest.importorskip("onnx", reason="needs onnx to make graphs")
     export(path)
     return path

@@ -59,8 +59,7 @@ def test_the_voice_recipe_trains_a_head_and_leaves_the_trunk(made_up, tmp_path) 
     assert figures["test"]["other"]["n"] == 4  # the test speaker's, trained on by nobody
     made = weights.load(VoiceEncoder(), tmp_path / "run", "voice")
     shipped = weights.load(VoiceEncoder(), weights.SHIPPED, "voice")
-    for name, value in made.trunk.state_dict().items():
-        np.testing.assert_allclose(value, shipped.trunk.state_dict()[name], atol=1e-5)
+    assert made.trunk.mark().equal(shipped.trunk.mark())  # so the sounds still fit it
     assert not np.allclose(made.head.weight.detach(), shipped.head.weight.detach(), atol=1e-3)
 
 

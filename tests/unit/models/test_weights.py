@@ -13,7 +13,9 @@ from torch import nn
 from models import weights
 from models.analyser import Analyser
 from models.encoders.faces import FaceEncoder
+from models.encoders.voice import VoiceEncoder
 from models.errors import WeightsError
+from models.predictors.events import Neural
 
 
 @pytest.fixture
@@ -62,6 +64,21 @@ def test_harm_is_named(copy: Path, message: str, harm) -> None:
         Analyser.load(copy)
     assert "\n" not in str(caught.value)
     assert "attune train" in str(caught.value)
+
+
+@torch.no_grad()
+def test_sounds_are_refused_over_another_trunk_than_theirs(copy: Path) -> None:
+    figures = weights.read_manifest(copy)["parts"]["voice"]["figures"]
+    voice = weights.load(VoiceEncoder(), copy, "voice")
+    voice.head.bias += 1  # another head over the same trunk
+    weights.save(voice, copy, "voice", figures)
+    Analyser.load(copy)
+    voice.trunk.down.bias[0] += 1e-3
+    weights.save(voice, copy, "voice", figures)
+    for load in (Analyser.load, Neural):
+        with pytest.raises(WeightsError, match="'sounds': expected one trained over the tr") as e:
+            load(copy)
+        assert "\n" not in str(e.value) and "sounds.yaml --set data.trunk=" in str(e.value)
 
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
