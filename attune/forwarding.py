@@ -19,7 +19,7 @@ from streaming.errors import SinkError, WireError
 from streaming.figures import UpstreamFigures
 from streaming.forward_settings import ForwardSettings, UpstreamSettings
 from streaming.health import Health, HealthKind, Hop
-from streaming.holes import Hole, NewEpoch, Standing
+from streaming.holes import Hole, LostEnd, NewEpoch, Standing
 from streaming.results import Event, Heartbeat, Result
 from streaming.sinks import Publisher
 
@@ -126,6 +126,8 @@ class Forwarder:
                 self._forward(up, item)
             case Hole():
                 self._miss(up, item)
+            case LostEnd():
+                self._doubt(up, item)
             case NewEpoch(epoch=epoch):
                 self._turn_all(up, epoch)
             case Garbled():
@@ -247,6 +249,15 @@ class Forwarder:
         span = str(hole.first) if hole.count == 1 else f"{hole.first} to {hole.last}"
         detail = f"messages {span} of {up.label} (epoch {hole.epoch}) are gone for good"
         self._tell(stream, HealthKind.GAP, detail, count=hole.count)
+
+    def _doubt(self, up: _Upstream, end: LostEnd) -> None:
+        """Nobody knows whether a stream of an epoch that is over went on."""
+        stream = up.streams.get(end.stream)
+        if stream is None:
+            self._say(f"{up.label}: not known whether other streams had begun in {end.epoch}")
+        elif not stream.ended:
+            detail = f"not known what {up.label} sent from {end.first} on (epoch {end.epoch})"
+            self._tell(stream, HealthKind.GAP, detail)
 
     def _turn_all(self, up: _Upstream, epoch: int) -> None:
         up.epoch, up.last_seq = epoch, {}

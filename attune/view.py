@@ -20,7 +20,7 @@ from attune.view_marks import ASCII
 from attune.view_panel import PANEL_LINES, stream_panel
 from attune.view_state import StreamState
 from attune.view_table import HEADER_LINES, stream_table
-from streaming.holes import Hole, NewEpoch
+from streaming.holes import Hole, LostEnd, NewEpoch
 from streaming.results import Heartbeat, Message
 
 FOOTER_LINES = 1
@@ -41,13 +41,15 @@ class LiveView:
         self._log: deque[Text] = deque(maxlen=LOG_LINES)
         self.status = ""
 
-    def feed(self, item: Message | Hole | NewEpoch) -> None:
+    def feed(self, item: Message | Hole | LostEnd | NewEpoch) -> None:
         """Take in one thing that came over the wire."""
         if isinstance(item, Hole):
             self._stream(item.stream).missing += item.count
         elif isinstance(item, NewEpoch):
             for state in self._streams.values():
                 state.restart()
+        elif isinstance(item, LostEnd):
+            pass  # how many are missing is not known
         elif isinstance(item, Heartbeat):
             return
         else:

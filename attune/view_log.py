@@ -6,11 +6,11 @@ from rich.text import Text
 
 from attune.view_marks import clock, number
 from streaming.health import Health
-from streaming.holes import Hole, NewEpoch
+from streaming.holes import Hole, LostEnd, NewEpoch
 from streaming.results import Event, Message, Phase
 
 
-def line_of(item: Message | Hole | NewEpoch) -> Text | None:
+def line_of(item: Message | Hole | LostEnd | NewEpoch) -> Text | None:
     """The line about `item`, or None when it is not worth one."""
     if isinstance(item, Event):
         return _event_line(item)
@@ -18,6 +18,8 @@ def line_of(item: Message | Hole | NewEpoch) -> Text | None:
         return _health_line(item)
     if isinstance(item, Hole):
         return Text(f"{item.stream}: {item.count} messages missing", style="red")
+    if isinstance(item, LostEnd) and item.stream:
+        return Text(f"{item.stream}: messages may be missing at its end", style="red")
     if isinstance(item, NewEpoch):
         return Text("the publisher was started anew", style="yellow")
     return None

@@ -24,7 +24,7 @@ from rich.live import Live
 from attune.client import Delivery, Garbled, Item, Subscription
 from attune.view import LiveView
 from streaming.health import Health, HealthKind
-from streaming.holes import Hole, NewEpoch
+from streaming.holes import Hole, LostEnd, NewEpoch
 from streaming.open_events import PUBLISHER_LOST
 from streaming.results import Event, Heartbeat
 from streaming.wire import json_line
@@ -166,7 +166,7 @@ class OnScreen:
         """Feed the view."""
         if isinstance(item, Delivery):
             self._view.feed(item.message)
-        elif isinstance(item, Hole | NewEpoch):
+        elif isinstance(item, Hole | LostEnd | NewEpoch):
             self._view.feed(item)
         else:
             self._view.status = _notice(item)
@@ -239,13 +239,19 @@ def _signals_set(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _notice(item: Hole | NewEpoch | Garbled) -> str:
+def _notice(item: Hole | LostEnd | NewEpoch | Garbled) -> str:
     if isinstance(item, Hole):
         span = str(item.first) if item.count == 1 else f"{item.first} to {item.last}"
         return f"stream {item.stream}: {item.count} missing (seq {span})"
+    if isinstance(item, LostEnd):
+        return f"{_whose(item)}: not known what came from seq {item.first} on (epoch {item.epoch})"
     if isinstance(item, NewEpoch):
         return f"the publisher was started anew (epoch {item.epoch})"
     return item.reason
+
+
+def _whose(end: LostEnd) -> str:
+    return f"stream {end.stream}" if end.stream else "all other streams"
 
 
 def _aside(notice: str) -> None:

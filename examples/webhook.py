@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 
 from attune.client import Delivery, subscribe
-from streaming.holes import Hole
+from streaming.holes import Hole, LostEnd
 from streaming.results import Event
 
 LONGEST_WAIT_S = 30.0
@@ -60,6 +60,9 @@ def main() -> None:
         if isinstance(item, Hole):
             lost = f"{item.first} to {item.last} of {item.stream}"
             print(f"messages {lost} are gone for good", file=sys.stderr)
+        if isinstance(item, LostEnd):
+            lost = f"from {item.first} on of {item.stream or 'all other streams'}"
+            print(f"messages {lost} may be gone: their publisher was lost", file=sys.stderr)
         event = item.message if isinstance(item, Delivery) else None
         if isinstance(event, Event) and (not asked.kind or event.kind in asked.kind):
             deliver(asked.url, item, event)

@@ -35,6 +35,18 @@ class NewEpoch(msgspec.Struct, frozen=True, kw_only=True, tag="new_epoch"):
     heard: dict[str, int] = {}
 
 
+class LostEnd(msgspec.Struct, frozen=True, kw_only=True, tag="lost_end"):
+    """Whether `stream` had messages from number `first` on in `epoch`, which is over, nobody can
+    tell any more; if it had, they are gone for good.
+
+    `stream` is empty for all streams of which nothing was heard.
+    """
+
+    stream: str
+    epoch: int
+    first: int
+
+
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """How far a subscriber had come: in which epoch (0: it had heard nothing), to which number of
     each stream."""
@@ -61,6 +73,7 @@ class HoleDetector:
         self._epoch: int | None = None
         self._last: dict[str, int] = {}
         self._complete = False  # streams not in `_last` have sent nothing in this epoch
+        self._over = False
 
     def resume(self, standing: Standing) -> None:
         """Go on where an earlier subscriber stood that had heard a heartbeat."""
@@ -72,12 +85,23 @@ class HoleDetector:
         """Whether a stream that was not heard of in this epoch had sent nothing at some time."""
         return self._complete
 
+    @property
+    def epoch(self) -> int | None:
+        """The epoch that was heard last."""
+        return self._epoch
+
+    @property
+    def over(self) -> bool:
+        """Whether its publisher has said that it sends no more."""
+        return self._over
+
     def take(self, message: Message) -> list[Notice]:
         """Feed any message."""
         if isinstance(message, Heartbeat):
             notices = self.beat(message.epoch, message.last_seq)
             # Heartbeats name all streams of their epoch: no more than one of them is remembered.
             self._last = {stream: self._last[stream] for stream in message.last_seq}
+            self._over = message.final
             return notices
         return self.feed(message.epoch, message.stream, message.seq)
 
@@ -104,6 +128,7 @@ class HoleDetector:
             return []
         heard, self._last = self._last, {}
         self._complete = True  # this run began while we listened
+        self._over = False
         return [NewEpoch(epoch=epoch, previous=previous, heard=heard)]
 
     def _advance(self, stream: str, last: int, to: int, missing_to: int) -> list[Notice]:

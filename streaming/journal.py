@@ -3,7 +3,10 @@
 Invariants: a message is in the file before any subscriber has it; the file belongs to one publisher
 at a time and is readable by its owner only; it holds at most `max_bytes` of messages, none older
 than `span_ns` (looked after every `TIDY_EVERY` messages). When it cannot be written (disk full)
-publishing goes on without it, that is told of once, and it is tried again every `RETRY_NS`.
+publishing goes on without it, that is told of once, and it is tried again every `RETRY_NS`. Of an
+epoch it tells the last numbers, also of messages that it has let go, and never as the whole where
+some may have been left out: then the owner's execute bit of the file is set, as that needs no room
+on a full disk.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -26,6 +30,9 @@ log = logging.getLogger(__name__)
 
 RETRY_NS = 10 * NS_PER_S
 TIDY_EVERY = 64  # messages
+MOST_GONE = 10_000  # streams of all epochs of which messages were let go
+MOST_EPOCHS = 1000
+LAPSED = stat.S_IXUSR
 RESULTS = (b"result/", b"result0")  # their topics lie between
 Row = tuple[int, bytes, bytes]  # number, topic, payload
 
@@ -40,12 +47,34 @@ CREATE TABLE IF NOT EXISTS message (
     topic BLOB, payload BLOB
 );
 CREATE INDEX IF NOT EXISTS place ON message (epoch, stream, seq);
+CREATE TABLE IF NOT EXISTS begun (id INTEGER PRIMARY KEY, epoch INTEGER UNIQUE, lapsed INTEGER);
+CREATE TABLE IF NOT EXISTS gone (
+    id INTEGER PRIMARY KEY, epoch INTEGER, stream TEXT, seq INTEGER, UNIQUE (epoch, stream)
+);
 """
 
 # SQLite takes any kind of value in any column.
 _STRANGE = """
-SELECT COUNT(*) FROM message WHERE typeof(epoch) || typeof(stream) || typeof(seq) || typeof(unix_ns)
-    || typeof(topic) || typeof(payload) != 'integertextintegerintegerblobblob'
+SELECT
+    (SELECT COUNT(*) FROM message WHERE typeof(epoch) || typeof(stream) || typeof(seq)
+        || typeof(unix_ns) || typeof(topic) || typeof(payload)
+        != 'integertextintegerintegerblobblob')
+    + (SELECT COUNT(*) FROM begun WHERE typeof(epoch) || typeof(lapsed) != 'integerinteger')
+    + (SELECT COUNT(*) FROM gone WHERE typeof(epoch) || typeof(stream) || typeof(seq)
+        != 'integertextinteger')
+"""
+_LAST = """
+SELECT stream, MAX(seq) FROM
+    (SELECT epoch, stream, seq FROM message UNION ALL SELECT epoch, stream, seq FROM gone)
+    WHERE epoch = ? GROUP BY stream
+"""
+_LATER = """
+SELECT epoch FROM begun WHERE id > (SELECT id FROM begun WHERE epoch = ?1)
+    OR (epoch > ?1 AND NOT EXISTS (SELECT 1 FROM begun WHERE epoch = ?1)) ORDER BY id
+"""
+_LET_GO = """
+INSERT OR REPLACE INTO gone (epoch, stream, seq)
+    SELECT epoch, stream, MAX(seq) FROM message WHERE id <= ? GROUP BY epoch, stream
 """
 
 # All but results, and of these the last of each stream and epoch: it tells how far that had come.
@@ -72,6 +101,8 @@ class Journal:
         self._bytes = 0
         self._database = self._opened()
         self._added = 0
+        self._epoch: int | None = None
+        self._lapsed = self._lapsed_before()  # epochs of which the file does not say so yet
         self._retry_ns: int | None = None
         self._news: list[tuple[bool, str]] = []
 
@@ -83,6 +114,7 @@ class Journal:
         row = (epoch, stream, seq, now_ns, *frames)
         try:
             with self._database:
+                self._begin(epoch)
                 self._database.execute(
                     "INSERT INTO message (epoch, stream, seq, unix_ns, topic, payload)"
                     " VALUES (?, ?, ?, ?, ?, ?)",
@@ -93,9 +125,9 @@ class Journal:
             if self._added % TIDY_EVERY == 0:
                 self._tidy(now_ns)
         except sqlite3.Error as error:
-            self._degrade(error, now_ns)
+            self._degrade(error, epoch, now_ns)
         else:
-            self._recover()
+            self._recover(epoch)
 
     def between(
         self, epoch: int, stream: str, first: int, last: int, most_bytes: int
@@ -116,12 +148,20 @@ class Journal:
                 size += len(row[1]) + len(row[2])
         return rows, False
 
-    def last_seq(self, epoch: int) -> dict[str, int]:
-        """The last number of each stream of an epoch."""
-        asked = "SELECT stream, MAX(seq) FROM message WHERE epoch = ? GROUP BY stream"
+    def last_seq(self, epoch: int) -> tuple[dict[str, int], bool]:
+        """The last number of each stream of an epoch, and whether nothing can have come after."""
+        asked = "SELECT COUNT(*) FROM begun WHERE epoch = ? AND NOT lapsed"
         with suppress(sqlite3.Error), closing(self._database.cursor()) as cursor:
-            return dict(cursor.execute(asked, (epoch,)))
-        return {}
+            (whole,) = cursor.execute(asked, (epoch,)).fetchone()
+            last_seq = dict(cursor.execute(_LAST, (epoch,)))
+            return last_seq, bool(whole) and epoch not in self._lapsed
+        return {}, False
+
+    def later(self, epoch: int) -> list[int]:
+        """The epochs after this one, in the order in which they began."""
+        with suppress(sqlite3.Error), closing(self._database.cursor()) as cursor:
+            return [found for (found,) in cursor.execute(_LATER, (epoch,))]
+        return []
 
     def left_open(self) -> tuple[Event, ...]:
         """The ends of all events that have none here, in the order of their beginnings."""
@@ -191,20 +231,53 @@ class Journal:
                 last, gone = row, gone + size
         if gone:
             with self._database:
+                self._database.execute(_LET_GO, (last,))
                 self._database.execute("DELETE FROM message WHERE id <= ?", (last,))
+                self._forget("gone", MOST_GONE)
             self._bytes -= gone
             self._database.execute("PRAGMA incremental_vacuum").fetchall()
 
-    def _degrade(self, error: sqlite3.Error, now_ns: int) -> None:
+    def _begin(self, epoch: int) -> None:
+        """Note, before its first message, that an epoch has begun, and which have lapsed."""
+        if epoch != self._epoch:
+            begun = "INSERT OR IGNORE INTO begun (epoch, lapsed) VALUES (?, 0)"
+            self._database.execute(begun, (epoch,))
+            self._forget("begun", MOST_EPOCHS)
+        for lapsed in self._lapsed:
+            self._database.execute("UPDATE begun SET lapsed = 1 WHERE epoch = ?", (lapsed,))
+
+    def _forget(self, table: str, most: int) -> None:
+        old = f"DELETE FROM {table} WHERE id <= (SELECT MAX(id) FROM {table}) - {most}"
+        self._database.execute(old)
+
+    def _degrade(self, error: sqlite3.Error, epoch: int, now_ns: int) -> None:
+        self._lapsed.add(epoch)
+        self._mark(lapsed=True)
         if self._retry_ns is None:
             why = f"journal {self._path}: {error}; messages are kept in memory only"
             self._news.append((False, why))
         self._retry_ns = now_ns + RETRY_NS
 
-    def _recover(self) -> None:
+    def _recover(self, epoch: int) -> None:
+        self._epoch = epoch
+        if self._lapsed:
+            self._lapsed.clear()
+            self._mark(lapsed=False)
         if self._retry_ns is not None:
             self._retry_ns = None
             self._news.append((True, f"journal {self._path}: written again"))
+
+    def _mark(self, *, lapsed: bool) -> None:
+        with suppress(OSError):
+            mode = stat.S_IMODE(self._path.stat().st_mode)
+            self._path.chmod(mode | LAPSED if lapsed else mode & ~LAPSED)
+
+    def _lapsed_before(self) -> set[int]:
+        """The latest epoch, if the file is marked: its publisher may have left messages out."""
+        if not self._path.stat().st_mode & LAPSED:
+            return set()
+        latest = "SELECT epoch FROM begun ORDER BY id DESC LIMIT 1"
+        return {epoch for (epoch,) in self._database.execute(latest)}
 
 
 def _size(database: sqlite3.Connection) -> int:

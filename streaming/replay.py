@@ -41,7 +41,8 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, tag="replay"):
 class LatestRequest(msgspec.Struct, frozen=True, kw_only=True, tag="latest"):
     """Asks for the present state of `streams` (None: all): last result, events still open.
 
-    `epoch`: of one that is over, and of which there is a journal: the last numbers only.
+    `epoch`: of one that is over, and of which there is a journal: the last numbers, what came
+    after it, and no messages.
     """
 
     streams: Annotated[list[str], Meta(max_length=256)] | None = None
@@ -65,10 +66,16 @@ class ReplayReply(msgspec.Struct, frozen=True, kw_only=True, tag="replay"):
 
 
 class LatestReply(msgspec.Struct, frozen=True, kw_only=True, tag="latest"):
-    """Heads the present state; `last_seq` says up to which number of each stream it goes."""
+    """Heads the present state; `last_seq` says up to which number of each stream it goes.
+
+    Of an epoch that is over: `whole`: these are the last of all that was published; `later`: the
+    epochs between it and the present one, oldest first.
+    """
 
     epoch: int
     last_seq: dict[str, int]
+    whole: bool = True
+    later: tuple[int, ...] = ()
     id: int = 0
     schema: str = SCHEMA
 
@@ -215,10 +222,15 @@ class Ring:
     def _latest_of_another(self, asked: LatestRequest) -> LatestReply | Refusal:
         if self._journal is None:
             return self._over(asked)
-        last_seq = self._journal.last_seq(asked.epoch)
+        last_seq, whole = self._journal.last_seq(asked.epoch)
         wanted = last_seq if asked.streams is None else asked.streams
-        found = {name: seq for name, seq in last_seq.items() if name in wanted}
-        return LatestReply(epoch=asked.epoch, last_seq=found, id=asked.id)
+        return LatestReply(
+            epoch=asked.epoch,
+            last_seq={name: seq for name, seq in last_seq.items() if name in wanted},
+            whole=whole,
+            later=tuple(e for e in self._journal.later(asked.epoch) if e != self._epoch),
+            id=asked.id,
+        )
 
     def _over(self, asked: Request) -> Refusal:
         reason = f"expected epoch {self._epoch}, got {asked.epoch}: that run is over"

@@ -155,7 +155,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
     """The publisher lives. `last_seq`: the last sequence number sent for each stream.
 
-    `replay`: where missed messages can be asked for; empty when nothing is kept.
+    `replay`: where missed messages can be asked for; empty when nothing is kept. `final`: nothing
+    follows it in this epoch.
     """
 
     schema: str = SCHEMA
@@ -164,6 +165,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
     last_seq: dict[str, int]
     published_unix_ns: int
     replay: str = ""
+    final: bool = False
 
 
 Message = Result | Event | Health | Heartbeat

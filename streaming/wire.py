@@ -124,7 +124,7 @@ class Sequencer:
         timing = msgspec.structs.replace(message.timing, published_unix_ns=published_unix_ns)
         return msgspec.structs.replace(message, epoch=self.epoch, seq=seq, timing=timing)
 
-    def heartbeat(self, published_unix_ns: int) -> Heartbeat:
+    def heartbeat(self, published_unix_ns: int, *, final: bool = False) -> Heartbeat:
         """The next sign of life, with the last number of every stream."""
         self._beats += 1
         return Heartbeat(
@@ -133,6 +133,7 @@ class Sequencer:
             last_seq=dict(self._last_seq),
             published_unix_ns=published_unix_ns,
             replay=self._replay,
+            final=final,
         )
 
 

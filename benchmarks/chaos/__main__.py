@@ -167,6 +167,7 @@ def _end(name: str, log: Log, truth: set[tuple[int, str, int]]) -> dict[str, Any
         "of these mended": log.mended,
         "twice": log.twice,
         "gone for good": sum(hole.count for hole in log.gone),
+        "ends not known": len(log.ends_lost),
         "undetected": log.undetected(truth),
         "windows missing": log.missing(),
         "told of by the pipeline": log.told(),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from attune.client import Delivery, Garbled, Item, subscribe
 from streaming.health import HealthKind
-from streaming.holes import Hole, NewEpoch
+from streaming.holes import Hole, LostEnd, NewEpoch
 from streaming.results import Health, Heartbeat, Result
 from streaming.wire import decode, parse_json_line
 
@@ -28,6 +28,7 @@ class Log:
     epochs: list[tuple[float, int]] = field(default_factory=list)
     numbers: set[Number] = field(default_factory=set)
     gone: list[Hole] = field(default_factory=list)
+    ends_lost: dict[tuple[int, str], int] = field(default_factory=dict)
     beats: int = 0
     mended: int = 0
     twice: int = 0
@@ -49,6 +50,8 @@ class Log:
                     self.health.append((now_s, message))
             case Hole():
                 self.gone.append(item)
+            case LostEnd(epoch=epoch, stream=stream, first=seq):
+                self.ends_lost[epoch, stream] = seq
             case NewEpoch():
                 self.epochs.append((now_s, item.epoch))
             case Garbled():
@@ -109,14 +112,16 @@ class Log:
         return max(silences, default=None)
 
     def undetected(self, truth: set[Number]) -> int:
-        """Messages that were published after the first one here, and neither came nor were told."""
+        """Messages that were published after the first one here, and neither came nor were told to
+        be missing, for certain or perhaps."""
         first = {
             (epoch, stream): min(s for e, n, s in self.numbers if (e, n) == (epoch, stream))
             for epoch, stream, _ in self.numbers
         }
         told = {(h.epoch, h.stream, seq) for h in self.gone for seq in range(h.first, h.last + 1)}
         return sum(
-            (epoch, stream) in first and seq > first[epoch, stream]
+            (epoch, stream) in first
+            and first[epoch, stream] < seq < self.ends_lost.get((epoch, stream), seq + 1)
             for epoch, stream, seq in truth - self.numbers - told
         )
 

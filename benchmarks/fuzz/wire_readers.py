@@ -63,7 +63,7 @@ def _messages(data: bytes) -> None:
     """As a subscriber of any publisher: topic, line feed, payload. Nothing is asked for."""
     with Subscription("ipc:///tmp/attune-fuzz-nobody", mend=False) as subscription:
         for _ in range(2):  # the second one is a repeat
-            list(subscription._items(data.split(b"\n", 1)))
+            list(subscription._reception.items(data.split(b"\n", 1)))
     parse_json_line(data)
 
 
@@ -83,7 +83,7 @@ def _payloads(data: bytes) -> None:
     with Subscription("ipc:///tmp/attune-fuzz-nobody", mend=False) as subscription:
         for kind in ("result", "health", "heartbeat"):
             place = kind if kind == "heartbeat" else f"{kind}/{stream}"
-            list(subscription._items([place.encode(errors="replace"), data]))
+            list(subscription._reception.items([place.encode(errors="replace"), data]))
 
 
 @cache

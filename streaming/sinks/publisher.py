@@ -82,12 +82,12 @@ class Publisher:
         self._closed = True
         everyone = self.sinks[::-1]  # the replay port last: the final heartbeat may show a hole
         try:
-            self._send_heartbeat()
+            self._send_heartbeat(final=True)
         finally:
             self._each(everyone, lambda sink: sink.close())
 
-    def _send_heartbeat(self) -> None:
-        topic, payload = encode(self._sequencer.heartbeat(self._unix_ns()))
+    def _send_heartbeat(self, *, final: bool = False) -> None:
+        topic, payload = encode(self._sequencer.heartbeat(self._unix_ns(), final=final))
         live = [sink for sink in self._sinks if sink.live]
         self._each(live, lambda sink: sink.send(topic, payload))
 

@@ -86,7 +86,7 @@ def test_an_event_of_a_publisher_that_was_killed_is_over(address):
 def published_until_held(setup: Setup, subscription: Subscription) -> int:
     """Publish, without a heartbeat, until something has come; the last number."""
     limit_s = time.monotonic() + 20
-    while not subscription._held:
+    while not subscription._reception.held:
         last = setup.publisher.publish(msgspec.structs.replace(RESULT, stream="cam")).seq
         assert subscription.receive(20) == []
         assert time.monotonic() < limit_s

@@ -56,7 +56,7 @@ def test_the_right_key_gets_everything_the_replay_port_too(folders, published):
             items += came
     data = [i for i in items if isinstance(i, Delivery) and not isinstance(i.message, Heartbeat)]
     assert [i.message.seq for i in data] == [2]
-    assert subscription._mender is not None  # it found the port of a publisher on 0.0.0.0
+    assert subscription._reception._port is not None  # it found the port of a publisher on 0.0.0.0
 
 
 def test_no_key_a_strangers_and_a_withdrawn_key_get_nothing(folders, published, tmp_path):

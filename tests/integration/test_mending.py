@@ -218,7 +218,7 @@ def test_a_publisher_that_names_no_address_for_replay_is_listened_to_all_the_sam
     with Subscription(f"ipc://{tmp_path}/nobody") as subscription:
         for told in ("tcp://x", "nonsense", "ipc://", "tcp://127.0.0.1:99999"):
             beat = Heartbeat(epoch=7, seq=1, last_seq={}, published_unix_ns=1, replay=told)
-            items = list(subscription._items(list(encode(beat))))
+            items = list(subscription._reception.items(list(encode(beat))))
             assert [type(item) for item in items] == [Delivery]
 
 
@@ -272,8 +272,8 @@ def test_what_was_missed_is_handed_on_while_the_rest_is_still_fetched(tmp_path):
     thread = threading.Thread(target=answer)
     thread.start()
     with Subscription(f"ipc://{tmp_path}/nobody") as subscription:
-        list(subscription._items(beat(1)))
-        items = list(itertools.islice(subscription._items(beat(2**40)), 50))
+        list(subscription._reception.items(beat(1)))
+        items = list(itertools.islice(subscription._reception.items(beat(2**40)), 50))
     stop.set()
     thread.join()
     assert seen(items) == [(seq, "mended") for seq in range(2, 52)]

@@ -12,7 +12,7 @@ from attune.forwarding import Forwarder, Place
 from streaming.errors import SinkError
 from streaming.forward_settings import ForwardSettings, UpstreamSettings
 from streaming.health import Health, HealthKind, Hop
-from streaming.holes import Hole, NewEpoch, Standing
+from streaming.holes import Hole, LostEnd, NewEpoch, Standing
 from streaming.journal import Journal
 from streaming.results import Heartbeat, Phase
 from streaming.sinks import MemorySink, Publisher
@@ -219,6 +219,18 @@ def test_a_publisher_that_is_started_anew_is_told_of_once_and_what_was_open_is_o
     assert not ended.forwarded
     assert (anew.forwarded[-1].epoch, anew.forwarded[-1].seq) == (2, 1)
     assert stand.forwarder.places()["b"].last_seq == {"cam": 1}
+
+
+def test_an_end_that_nobody_knows_is_a_gap_unless_the_stream_had_ended():
+    # a   epoch 1: cam 1, ended; yard 1   |  epoch 2, without a journal
+    stand = Stand()
+    stand.feed(0, result(1), result(1, "yard"), health(2, HealthKind.STREAM_ENDED))
+    stand.feed(0, *(LostEnd(stream=name, epoch=1, first=seq)
+                    for name, seq in (("cam", 3), ("yard", 2), ("", 1))))  # fmt: skip
+    _, _, _, told = stand.out()
+    assert (told.stream, told.kind, told.count) == ("yard", HealthKind.GAP, 0)
+    assert told.detail == f"not known what {A} sent from 2 on (epoch 1)"
+    assert stand.said[1:] == [f"{A}: not known whether other streams had begun in 1"]
 
 
 def test_an_ended_stream_that_comes_again_with_a_hole_begins_anew_first():

@@ -200,3 +200,90 @@ def test_the_events_that_a_publisher_left_open_are_known_to_the_next(tmp_path: P
     say(second, 8, 1, Phase.END)
     assert second.left_open() == ()
     second.close()
+
+
+def test_the_last_numbers_outlive_the_messages(tmp_path: Path):
+    # epoch 7   cam 1 2, then nothing for long     8: cam 1 .. , until those of 7 have been let go
+    wall = Wall()
+    kept = journal(tmp_path, wall, span_ns=10 * S)
+    add(kept, [1, 2])
+    wall.now_ns = 11 * S
+    add(kept, range(1, TIDY_EVERY), epoch=8)
+    assert numbers(kept, 1, 9) == ([], False)
+    assert kept.last_seq(7) == ({"cam": 2}, True)
+    assert kept.last_seq(8) == ({"cam": TIDY_EVERY - 1}, True)
+    assert kept.last_seq(9) == ({}, False)
+
+
+def test_what_is_known_of_old_epochs_is_bounded(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("streaming.journal.MOST_GONE", 3)
+    monkeypatch.setattr("streaming.journal.MOST_EPOCHS", 3)
+    monkeypatch.setattr("streaming.journal.TIDY_EVERY", 1)
+    kept = journal(tmp_path, max_bytes=1)
+    for epoch in range(1, 10):
+        add(kept, [1], epoch=epoch)
+    tables = {table: kept._database.execute(f"SELECT epoch FROM {table}").fetchall()
+              for table in ("gone", "begun")}  # fmt: skip
+    assert tables == {"gone": [(7,), (8,), (9,)], "begun": [(7,), (8,), (9,)]}
+
+
+def test_epochs_are_told_in_the_order_in_which_they_began(tmp_path: Path):
+    kept = journal(tmp_path)
+    for epoch in (7, 5, 9):  # the wall clock was set back in between
+        add(kept, [1], epoch=epoch)
+    assert kept.later(7) == [5, 9]
+    assert kept.later(5) == [9]
+    assert kept.later(9) == []
+    assert kept.later(6) == [7, 9]  # never heard of: by their numbers
+
+
+def test_who_was_killed_on_a_full_disk_may_have_said_more(tmp_path: Path):
+    # epoch 7   1 [full] ✝      8: the file tells of it, also to the one after
+    first = journal(tmp_path)
+    add(first, [1])
+    first._database.execute("PRAGMA max_page_count = 8")
+    add(first, [2], size=50_000)
+    assert first.last_seq(7) == ({"cam": 1}, False)
+    first.close()
+    second = journal(tmp_path)
+    assert second.last_seq(7) == ({"cam": 1}, False)
+    second.close()
+    third = journal(tmp_path)
+    add(third, [1], epoch=8)
+    assert stat.S_IMODE((tmp_path / "journal").stat().st_mode) == 0o600
+    third.close()
+    fourth = journal(tmp_path)
+    assert fourth.last_seq(7) == ({"cam": 1}, False)
+    assert fourth.last_seq(8) == ({"cam": 1}, True)
+
+
+def test_who_could_write_again_has_left_messages_out_all_the_same(tmp_path: Path):
+    # epoch 7   cam 1 | full: 2 | cam 3       of other streams nobody knows
+    wall = Wall()
+    kept = journal(tmp_path, wall)
+    add(kept, [1])
+    kept._database.execute("PRAGMA max_page_count = 8")
+    add(kept, [2], size=50_000)
+    kept._database.execute("PRAGMA max_page_count = 1000000")
+    wall.now_ns = RETRY_NS
+    add(kept, [3])
+    kept.close()
+    again = journal(tmp_path)
+    assert again.last_seq(7) == ({"cam": 3}, False)
+    assert stat.S_IMODE((tmp_path / "journal").stat().st_mode) == 0o600
+
+
+def test_values_of_a_wrong_kind_in_what_is_known_of_old_epochs_are_damage(tmp_path: Path):
+    wall = Wall()
+    for damage in ("INSERT INTO gone (epoch, stream, seq) VALUES (1, x'00', 1)",
+                   "INSERT INTO begun (epoch, lapsed) VALUES (1, 'x')"):  # fmt: skip
+        wall.now_ns += 1
+        kept = journal(tmp_path, wall)
+        add(kept, [1])
+        with kept._database:
+            kept._database.execute(damage)
+        kept.close()
+        again = journal(tmp_path, wall)
+        assert again.last_seq(7) == ({}, False)
+        again.close()
+    assert len(list(tmp_path.glob("journal.damaged-*"))) == 2

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from attune.view import LiveView
 from streaming.health import Health, HealthKind
-from streaming.holes import Hole, NewEpoch
+from streaming.holes import Hole, LostEnd, NewEpoch
 from streaming.modality import Modality
 from streaming.results import (
     EMOTIONS,
@@ -145,6 +145,15 @@ def test_the_end_of_a_stream_is_told():
     assert "ended at 0:00:51" in printed(view)
     view.feed(NewEpoch(epoch=2, previous=1))
     assert "ended at" not in printed(view)
+
+
+def test_an_end_that_is_not_known_is_told_in_the_log_and_counted_nowhere():
+    view = busy()
+    view.feed(LostEnd(stream="cam", epoch=1, first=9))
+    view.feed(LostEnd(stream="", epoch=1, first=1))
+    text = printed(view)
+    assert text.count("messages may be missing at its end") == 1
+    assert "no holes" in text
 
 
 def test_no_opinion_and_no_pacing_are_said_not_drawn_as_zero():
