@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from streaming.clock import NS_PER_MS
 from streaming.packets import Modality
-from streaming.settings_base import NonNegative, Positive, Settings
+from streaming.settings_base import Milliseconds, Seconds, Settings
 from streaming.source_settings import (
     MediaSettings,
     SourceSettings,
@@ -22,6 +22,9 @@ from streaming.source_settings import (
 )
 from streaming.windows import ModalitySpec, Resampling, WindowSpec
 
+RuleTime = Annotated[float, Meta(ge=0)]  # its greatest value is checked with the rule, by line
+EventMs = Annotated[float, Meta(ge=0, le=1e9)]
+Level = Annotated[float, Meta(gt=0, le=1e9)]  # a threshold; one that is never reached is allowed
 RuleName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Label = Annotated[str, Meta(max_length=64)]
 StreamName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -82,11 +85,11 @@ class WindowSettings(Settings, frozen=True, kw_only=True):
     `revise_ms` above 0 it goes out as provisional, and is settled at most `revise_ms` later.
     """
 
-    length_ms: Positive = 2000.0
+    length_ms: Annotated[float, Meta(gt=0, le=60_000)] = 2000.0
     hop_ms: Annotated[float, Meta(ge=100, le=2000)] = 500.0
-    lateness_ms: NonNegative = 0.0
-    deadline_ms: NonNegative = 1000.0
-    revise_ms: Annotated[float, Meta(ge=0, le=60_000)] = 0.0
+    lateness_ms: Milliseconds = 0.0
+    deadline_ms: Milliseconds = 1000.0
+    revise_ms: Milliseconds = 0.0
 
     def spec(self, modalities: tuple[Modality, ...], *, paced: bool) -> WindowSpec:
         """What the aligner needs. Without pacing there is no deadline: all input is waited for."""
@@ -131,8 +134,8 @@ class SyncSettings(Settings, frozen=True, kw_only=True):
     """When sound and picture count as out of step: the sound early or late by more than this, by
     default where viewers begin to notice (ITU-R BT.1359-1). `correct`: move the sound."""
 
-    early_ms: Positive = 45.0
-    late_ms: Positive = 125.0
+    early_ms: Annotated[float, Meta(gt=0, le=60_000)] = 45.0
+    late_ms: Annotated[float, Meta(gt=0, le=60_000)] = 125.0
     correct: bool = False
 
 
@@ -166,11 +169,11 @@ class RuleSettings(Settings, frozen=True, kw_only=True):
     when: str
     until: str = ""
     every: Literal["hop", "look", "loudness", "speech"] = "hop"
-    for_s: NonNegative | str = 0.0
-    hang_s: NonNegative | str = 0.0
+    for_s: RuleTime | str = 0.0
+    hang_s: RuleTime | str = 0.0
     confirm: Annotated[int, Meta(ge=1)] | str = 1
-    lost_after_s: NonNegative | str = 5.0
-    cooldown_s: NonNegative | str = 0.0
+    lost_after_s: RuleTime | str = 5.0
+    cooldown_s: RuleTime | str = 0.0
     score: str = ""
     evidence: Annotated[dict[RuleName, str], Meta(max_length=32)] = msgspec.field(
         default_factory=dict
@@ -186,15 +189,15 @@ class EventSettings(Settings, frozen=True, kw_only=True):
 
     speech_on: Annotated[float, Meta(gt=0, lt=1)] = 0.5
     speech_off: Annotated[float, Meta(gt=0, lt=1)] = 0.35
-    speech_min_ms: NonNegative = 250.0
-    speech_hang_ms: NonNegative = 100.0
-    face_confirm: Annotated[int, Meta(ge=1)] = 2
-    silence_min_ms: NonNegative = 2000.0
-    loudness_spike_db: Positive = 15.0
-    loudness_floor_dbfs: float = -45.0
-    sentiment_shift: Positive = 0.5
-    contradiction: Positive = 0.8
-    sentiment_change: Positive = 8.0
+    speech_min_ms: EventMs = 250.0
+    speech_hang_ms: EventMs = 100.0
+    face_confirm: Annotated[int, Meta(ge=1, le=1_000_000)] = 2
+    silence_min_ms: EventMs = 2000.0
+    loudness_spike_db: Level = 15.0
+    loudness_floor_dbfs: Annotated[float, Meta(ge=-1000, le=1000)] = -45.0
+    sentiment_shift: Level = 0.5
+    contradiction: Level = 0.8
+    sentiment_change: Level = 8.0
     rules: tuple[RuleSettings, ...] = ()
 
 
@@ -212,12 +215,12 @@ class PipelineSettings(Settings, frozen=True, kw_only=True):
     runtime: Literal["ray", "inline"] = "ray"
     address: str = ""
     pace: Literal["realtime", "fast"] = "realtime"
-    ingest_workers: Annotated[int, Meta(ge=0)] = 0
+    ingest_workers: Annotated[int, Meta(ge=0, le=1024)] = 0
     restarts: Annotated[int, Meta(ge=0, le=100)] = 5
     hang_s: Annotated[float, Meta(ge=1, le=300)] = 5.0
     standby: bool = False
-    max_age_ms: NonNegative = 500.0
-    carry_kb: NonNegative = 128.0
+    max_age_ms: Milliseconds = 500.0
+    carry_kb: Annotated[float, Meta(ge=0, le=65_536)] = 128.0
 
 
 class OutputSettings(Settings, frozen=True, kw_only=True):
@@ -234,9 +237,9 @@ class OutputSettings(Settings, frozen=True, kw_only=True):
 
     publish: str = "tcp://127.0.0.1:7100"
     file: str = ""
-    heartbeat_ms: Positive = 1000.0
-    replay_s: NonNegative = 600.0
-    replay_mb: Positive = 64.0
+    heartbeat_ms: Annotated[float, Meta(gt=0, le=60_000)] = 1000.0
+    replay_s: Seconds = 600.0
+    replay_mb: Annotated[float, Meta(gt=0, le=65_536)] = 64.0
     journal: str = ""
     keys: str = ""
     retain_h: Annotated[float, Meta(ge=0, le=100_000)] = 0.0

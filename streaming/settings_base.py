@@ -7,8 +7,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-Positive = Annotated[float, Meta(gt=0)]
-NonNegative = Annotated[float, Meta(ge=0)]
+# Every number has a greatest value: none makes a buffer grow without end, or leaves the clock.
+Milliseconds = Annotated[float, Meta(ge=0, le=60_000)]
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]  # thirty years
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

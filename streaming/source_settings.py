@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from streaming.settings_base import NonNegative, Positive, Settings
+from streaming.settings_base import Milliseconds, Seconds, Settings
 
-Captions = bool | Annotated[int, Meta(ge=0)] | str | None
+Captions = bool | Annotated[int, Meta(ge=0, le=10_000)] | str | None
 Origin = Annotated[str, Meta(pattern=r"^(null|https?://[^/\s]+)$")]
 
 # Addresses at which nothing waits for a reader.
@@ -32,8 +32,8 @@ class MediaSettings(Settings, frozen=True, kw_only=True, tag="media", tag_field=
     audio: bool = True
     captions: Captions = None
     live: bool | None = None
-    duration_s: NonNegative = 0.0
-    delay_ms: Annotated[float, Meta(ge=0, le=60_000)] = 0.0
+    duration_s: Seconds = 0.0
+    delay_ms: Milliseconds = 0.0
     late_tracks: bool | None = None
 
     @property
@@ -61,7 +61,7 @@ class TextSettings(Settings, frozen=True, kw_only=True, tag="text", tag_field="k
     language: str = ""
     speaker: str = ""
     keys: str = ""
-    late_ms: Annotated[float, Meta(ge=0, le=60_000)] = 0.0
+    late_ms: Milliseconds = 0.0
     max_per_s: Annotated[float, Meta(gt=0, le=10_000)] = 50.0
     waiting_mb: Annotated[float, Meta(ge=1, le=1000)] = 32.0
     clock: str = ""
@@ -78,26 +78,27 @@ class TextSettings(Settings, frozen=True, kw_only=True, tag="text", tag_field="k
 
 class SyntheticSettings(Settings, frozen=True, kw_only=True, tag="synthetic", tag_field="kind"):
     """A generated scene with known truth. `card`: flashes, beeps and words; `portrait`: the demo
-    scene; `sync`: flashes and beeps that keep no step with pictures."""
+    scene, whose sound is made beforehand; `sync`: flashes and beeps that keep no step with
+    pictures."""
 
     scene: Literal["card", "portrait", "sync"] = "card"
-    duration_s: Positive = 20.0
-    seed: int = 0
-    jitter_ms: NonNegative = 0.0
+    duration_s: Annotated[float, Meta(gt=0, le=86_400)] = 20.0
+    seed: Annotated[int, Meta(ge=0, le=2**32)] = 0
+    jitter_ms: Annotated[float, Meta(ge=0, le=5000)] = 0.0
     loss: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     disorder: Annotated[float, Meta(ge=0, lt=1)] = 0.0
-    drift_ppm: float = 0.0
-    audio_offset_ms: float = 0.0
+    drift_ppm: Annotated[float, Meta(ge=-10_000, le=10_000)] = 0.0
+    audio_offset_ms: Annotated[float, Meta(ge=-60_000, le=60_000)] = 0.0
 
 
 class CameraSettings(Settings, frozen=True, kw_only=True, tag="camera", tag_field="kind"):
     """A local camera: index, part of its name, or path. 0 for size or rate: the camera's own."""
 
     device: str | int = 0
-    width_px: Annotated[int, Meta(ge=0)] = 0
-    height_px: Annotated[int, Meta(ge=0)] = 0
-    fps: NonNegative = 0.0
-    duration_s: NonNegative = 0.0
+    width_px: Annotated[int, Meta(ge=0, le=16_384)] = 0
+    height_px: Annotated[int, Meta(ge=0, le=16_384)] = 0
+    fps: Annotated[float, Meta(ge=0, le=1000)] = 0.0
+    duration_s: Seconds = 0.0
 
 
 class MicrophoneSettings(Settings, frozen=True, kw_only=True, tag="microphone", tag_field="kind"):
@@ -111,7 +112,7 @@ class MicrophoneSettings(Settings, frozen=True, kw_only=True, tag="microphone", 
     device: str | int = ""
     sample_rate_hz: Annotated[int, Meta(ge=0, le=384_000)] = 0
     channels: Annotated[int, Meta(ge=0, le=64)] = 0
-    duration_s: NonNegative = 0.0
+    duration_s: Seconds = 0.0
     waiting_mb: Annotated[float, Meta(ge=0.1, le=1000)] = 4.0
 
 

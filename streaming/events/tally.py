@@ -6,6 +6,7 @@ that speaks for the event, from its beginning on; what is unknown in a frame doe
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -134,6 +135,17 @@ class Tally:
         self._score = None if score is None else score[0](score[1])
         self._label = None if label is None else label[0](label[1])
         self._evidence = [(name, word(of)) for name, (word, of) in evidence]
+        self._sort()
+
+    def copy(self) -> Tally:
+        """The same so far: what one takes in from now on, the other does not."""
+        twin = copy.copy(self)
+        twin._score, twin._label = copy.copy(self._score), copy.copy(self._label)
+        twin._evidence = [(name, copy.copy(part)) for name, part in self._evidence]
+        twin._sort()
+        return twin
+
+    def _sort(self) -> None:
         parts = [part for _, part in self._evidence] + ([self._label] if self._label else [])
         self._now = [part for part in parts if isinstance(part, Now)]
         self._at_peak = [part for part in parts if isinstance(part, AtPeak)]

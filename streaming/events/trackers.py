@@ -109,11 +109,12 @@ class LookTracker(_Tracker):
     """Instants: the state changes after `confirm` looks in a row that say so, and is dated back to
     the first of them. A look speaks for the time half-way to its neighbours, at most 125 ms to
     either side; after `lost_after_s` without one the event ends. Looks that turn out to have been a
-    blink count for what they were."""
+    blink count for what they were. None is kept, however many `confirm` asks for."""
 
     def __init__(self, stream: str, rule: Rule) -> None:
         super().__init__(stream, rule)
-        self._doubts: list[Sequence[Values]] = []  # looks in a row that contradict the state
+        self._doubts = 0  # looks in a row that contradict the state
+        self._doubtful = self._tally  # with them in it; the same where there are none
         self._last_ns: int | None = None
         self._edge_ns = 0  # where the first doubt's span begins
 
@@ -143,29 +144,29 @@ class LookTracker(_Tracker):
         yield from self._close(self._known_until_ns(t_ns), Ended.STREAM)
 
     def _settle(self, at: Sequence[Values]) -> None:
-        for seen in (*self._doubts, at) if self.open else ():
-            self._tally.add(seen)
-        self._doubts.clear()
+        if self.open:
+            self._tally = self._doubtful
+            self._tally.add(at)
+        self._doubts = 0
 
     def _doubt(self, t_ns: int, at: Sequence[Values]) -> Iterator[Event]:
         if not self._doubts:
             before_ns = t_ns if self._last_ns is None else self._last_ns
             self._edge_ns = t_ns - min((t_ns - before_ns) // 2, HALF_LOOK_NS)
-        self._doubts.append(at)
-        if len(self._doubts) < self._rule.confirm:
+            self._doubtful = self._tally.copy() if self.open else self._rule.tally()
+        self._doubts += 1
+        self._doubtful.add(at)
+        if self._doubts < self._rule.confirm:
             return
         if self.open:
             yield from self._close(self._edge_ns, Ended.OVER)
         else:
-            self._start_ns, self._tally = self._edge_ns, self._rule.tally()
-            for seen in self._doubts:
-                self._tally.add(seen)
-            self._doubts.clear()
+            self._start_ns, self._tally, self._doubts = self._edge_ns, self._doubtful, 0
             yield self._begin(at, t_ns)
 
     def _close(self, end_ns: int, ended_by: str) -> Iterator[Event]:
         yield from self._end(end_ns, ended_by)
-        self._doubts.clear()
+        self._doubts = 0
 
     def _known_until_ns(self, t_ns: int) -> int:
         if self._doubts:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from attune import config
 from attune.forward import from_arguments
 from attune.run import from_options
 from streaming.errors import UsageError
-from streaming.settings import StreamSettings
+from streaming.forward_settings import ForwardSettings
+from streaming.settings import AttuneSettings, StreamSettings
 from streaming.source_settings import MediaSettings, MicrophoneSettings, TextSettings
 
 ROOT = Path(__file__).parents[2]
@@ -189,3 +194,56 @@ def test_late_tracks_are_awaited_where_nothing_else_may_give_them(
     settled = StreamSettings(sources=(camera, *others)).settled_sources
     assert [s.late_tracks for s in settled if isinstance(s, MediaSettings)] == [awaited]
     assert settled[1:] == others
+
+
+def numbers(kind: msgspec.inspect.Type, path: str) -> Iterator[tuple[str, msgspec.inspect.Type]]:
+    """Every number among the settings, by its path."""
+    match kind:
+        case msgspec.inspect.StructType(fields=fields, cls=cls):
+            for field in fields:
+                yield from numbers(field.type, f"{path or cls.__name__}.{field.encode_name}")
+        case msgspec.inspect.UnionType(types=types):
+            for member in types:
+                yield from numbers(member, path)
+        case msgspec.inspect.VarTupleType(item_type=item):
+            yield from numbers(item, f"{path}[]")
+        case msgspec.inspect.IntType() | msgspec.inspect.FloatType():
+            yield path, kind
+
+
+@pytest.mark.parametrize("top", [AttuneSettings, ForwardSettings])
+def test_every_number_has_a_least_and_a_greatest_value(top: type) -> None:
+    times = ("for_s", "hang_s", "confirm", "lost_after_s", "cooldown_s")
+    by_rules = {f"AttuneSettings.events.rules[].{name}" for name in times}
+    found = list(numbers(msgspec.inspect.type_info(top), ""))
+    assert len(found) >= 7
+    for path, kind in found:
+        if path in by_rules or path.endswith(".device"):
+            continue  # at most rules.GREATEST, by line and column; one of the list of devices
+        bounds = [(kind.ge, kind.gt), (kind.le, kind.lt)]
+        assert all(any(b is not None and math.isfinite(b) for b in pair) for pair in bounds), path
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("windows.length_ms=60001", "windows.length_ms: expected a number <= 60000.0, got 60001"),
+        ("windows.deadline_ms=.inf", "windows.deadline_ms: expected a number <= 60000.0, got inf"),
+        ("windows.lateness_ms=.nan", "windows.lateness_ms: expected a number >= 0.0, got nan"),
+        ("pipeline.carry_kb=65537", "pipeline.carry_kb: expected a number <= 65536.0, got 65537"),
+        ("output.replay_mb=65537", "output.replay_mb: expected a number <= 65536.0, got 65537"),
+        (
+            "events.silence_min_ms=.inf",
+            "events.silence_min_ms: expected a number <= 1000000000.0, got inf",
+        ),
+        (
+            "events.face_confirm=1000001",
+            "events.face_confirm: expected a whole number <= 1000000, got 1000001",
+        ),
+    ],
+)
+def test_a_number_without_measure_is_refused_by_name(assignment: str, words: str) -> None:
+    tree: dict = {}
+    config.assign(tree, assignment)
+    with pytest.raises(UsageError, match=re.escape(words)):
+        config.settings(tree)
