@@ -21,9 +21,18 @@ from pathlib import Path
 import msgspec
 import zmq
 
+from attune.reception import Reception
 from benchmarks.report import show, write
 from streaming.modality import Modality
-from streaming.results import EMOTIONS, ModalityReceipt, Result, Sentiment, Signals, Timing
+from streaming.results import (
+    EMOTIONS,
+    Message,
+    ModalityReceipt,
+    Result,
+    Sentiment,
+    Signals,
+    Timing,
+)
 from streaming.sinks import JsonlSink, Publisher, ZmqPublisher, open_replay
 from streaming.sinks.zeromq import SEND_HIGH_WATER_MARK
 from streaming.states import ClosedBy, ViewState
@@ -95,6 +104,14 @@ def bare_publisher(context: zmq.Context, readers: ExitStack) -> Callable[[], obj
     return lambda: socket.send_multipart((b"result/cam", encoder.encode(RESULT)))
 
 
+def receiver() -> Callable[[], object]:
+    """What a subscriber does with one result after the other."""
+    reception = Reception(lambda _: None)
+    results = (msgspec.structs.replace(RESULT, seq=i + 1) for i in range(ROUNDS * CALLS))
+    frames = iter([list(encode(result)) for result in results])
+    return lambda: list(reception.items(next(frames)))
+
+
 def read_all(address: str, readers: ExitStack) -> None:
     """A process that subscribes to everything and throws it away, until `readers` closes."""
     child = subprocess.Popen([sys.executable, "-c", READER, address])
@@ -114,6 +131,7 @@ def main() -> None:
         over_wire, by_default = Publisher([sink]), Publisher([ring, kept])
         into_file = Publisher([file])
         encoder, (topic, payload) = msgspec.json.Encoder(), encode(RESULT)
+        decoder = msgspec.json.Decoder(Message)
         micros = measure(
             {
                 "msgspec encode alone": lambda: encoder.encode(RESULT),
@@ -122,7 +140,9 @@ def main() -> None:
                 "publish: number, encode, check, send": lambda: over_wire.publish(RESULT),
                 WHOLE: lambda: by_default.publish(RESULT),
                 "publish into a file": lambda: into_file.publish(RESULT),
+                "msgspec decode alone": lambda: decoder.decode(payload),
                 "decode, checked (subscriber)": lambda: decode(topic, payload),
+                "decode, holes, open events (attune.client less its socket)": receiver(),
             }
         )
         report(micros, len(payload))

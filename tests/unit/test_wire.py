@@ -148,12 +148,27 @@ def without(key: str) -> bytes:
     return json.dumps(fields).encode()
 
 
+def as_sent(part: bytes, instead: bytes, which: int = 1) -> bytes:
+    """The bytes of a result, with the first or last `part` of them replaced."""
+    payload = encode(RESULT)[1]
+    assert part in payload
+    if which < 0:
+        head, _, tail = payload.rpartition(part)
+        return head + instead + tail
+    return payload.replace(part, instead, 1)
+
+
 @pytest.mark.parametrize(
     ("topic", "payload", "says"),
     [
         (b"result/cam", spoilt(schema="attune/9"), "'attune/9', this program speaks 'attune/1'"),
         (b"result/cam", without("schema"), "missing required field `schema`"),
         (b"result/cam", without("seq"), "missing required field `seq`"),
+        (b"result/cam", as_sent(b'"schema":"attune/1",', b""), "missing required field `schema`"),
+        (b"result/cam", as_sent(b'"seq":7,', b""), "missing required field `seq`"),
+        (b"result/cam", as_sent(b'"epoch":%d,' % RESULT.epoch, b""), "required field `epoch`"),
+        (b"result/cam", as_sent(b"attune/1", b"attune/9"), "'attune/9', this program"),
+        (b"result/cam", as_sent(b"}", b',"schema":"attune/9"}', -1), "'attune/9', this program"),
         (b"result/cam", spoilt(type="rumour"), "Invalid value 'rumour'"),
         (b"result/cam", spoilt(arousal=3), "arousal"),
         (b"result/cam", spoilt(stream="a b"), "cannot stand in a topic"),
