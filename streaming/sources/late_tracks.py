@@ -13,7 +13,9 @@ import threading
 import av.logging
 from av.container import InputContainer
 
-GROWING = frozenset({"mpegts", "flv", "hls"})  # formats of streams that may get tracks later
+GROWING = frozenset(
+    {"mpegts", "flv", "live_flv", "hls"}
+)  # formats of streams that may get tracks later
 TRACK = re.compile(r"^ +Stream #0:(\d+)\S*: (Video|Audio)", re.MULTILINE)
 
 _level = threading.Lock()  # it is one for the whole process

@@ -29,6 +29,7 @@ from streaming.sources.media_open import choose_tracks, open_container
 
 READ_TIMEOUT_S = 1.2  # without a packet, and the stream's delay; a loss is known within 2 s
 FIRST_PAUSE_S, MOST_PAUSE_S = 0.1, 0.25  # from one attempt to connect again to the next
+COMPLETE_PAUSE_S = 2.0  # the same, where each attempt reads a piece to find the playlist complete
 MOST_BYTES = 32 << 20
 MOST_ERRORS = 100  # in a row
 LOOK_NS = NS_PER_S  # from one look for new tracks to the next
@@ -39,6 +40,10 @@ OPTIONS = {
     "merge_pmt_versions": "1",  # a sender that was begun anew keeps its tracks
     "rtsp_flags": "prefer_tcp",
 }
+
+
+class CompleteError(SourceError):
+    """The playlist goes on no more."""
 
 
 class Connected(NamedTuple):
@@ -114,6 +119,7 @@ class NetworkPort:
                 video=self._first.video is not None,
                 audio=self._first.audio is not None,
             )
+        self._least_pause_s = 0.0
         self._sought: set[str] = set()  # kinds of tracks that a connection was made anew for
 
     @property
@@ -161,6 +167,7 @@ class NetworkPort:
             if connected is None:
                 failures += 1
                 pause_s = next_delay_s(failures, first_s=FIRST_PAUSE_S, most_s=MOST_PAUSE_S)
+                pause_s = max(pause_s, self._least_pause_s)
                 self._clock.wait_until(tried_ns + round(pause_s * NS_PER_S), self._stop)
                 tried_ns = self._clock.now_ns()
                 connected = self._connected_again()
@@ -183,6 +190,7 @@ class NetworkPort:
         try:
             return self._connect()
         except SourceError as error:
+            self._least_pause_s = COMPLETE_PAUSE_S if isinstance(error, CompleteError) else 0.0
             self._put(Gone(str(error)))
             return None
 
@@ -195,7 +203,7 @@ class NetworkPort:
         )
         try:
             if container.format.name == HLS and container.duration is not None:
-                raise SourceError(
+                raise CompleteError(
                     f"{redacted(self._settings.url)}: the playlist is complete; expected one that "
                     "goes on. Leave out `live: true` to read it like a file."
                 )

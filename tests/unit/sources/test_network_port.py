@@ -12,7 +12,7 @@ import pytest
 from media_factory import write_clip
 from network_script import MPEG
 
-from streaming.clock import NS_PER_MS, HandClock
+from streaming.clock import NS_PER_MS, NS_PER_S, HandClock
 from streaming.errors import SourceError
 from streaming.source_settings import MediaSettings
 from streaming.sources.late_tracks import late_kinds
@@ -105,6 +105,18 @@ def test_tracks_that_were_there_at_first_are_not_late(tmp_path: Path):
         assert late_kinds(container) == set()
 
 
+class PausingClock(HandClock):
+    """Knows until when it was waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited_ns: list[int] = []
+
+    def wait_until(self, t_ns: int, stop: threading.Event | None = None) -> bool:
+        self.waited_ns.append(t_ns)
+        return super().wait_until(t_ns, stop)
+
+
 def test_a_playlist_that_is_complete_is_no_live_stream(tmp_path: Path):
     playlist = write_clip(tmp_path / "a.m3u8", seconds=2)
     assert "ENDLIST" in playlist.read_text()
@@ -113,12 +125,15 @@ def test_a_playlist_that_is_complete_is_no_live_stream(tmp_path: Path):
     #  it goes on          |it is complete: nothing of it comes once more
     whole = playlist.read_text()
     playlist.write_text(whole.replace("#EXT-X-ENDLIST\n", ""))
-    port = NetworkPort(MediaSettings(url=str(playlist), live=True), HandClock())
+    clock = PausingClock()
+    port = NetworkPort(MediaSettings(url=str(playlist), live=True), clock)
     playlist.write_text(whole)
     port.start()
     _, came = to_the_end(port)
     port.release()
-    again = port.read(WAIT_S)
+    again = [port.read(WAIT_S) for _ in range(3)]
     port.close()
     assert came == {"video", "audio"}
-    assert isinstance(again, Gone) and "complete" in again.reason
+    assert all(isinstance(event, Gone) and "complete" in event.reason for event in again)
+    #  0.1 s |each looks at a piece of it: 2 s |2 s
+    assert clock.waited_ns[:3] == [NS_PER_S // 10, 21 * NS_PER_S // 10, 41 * NS_PER_S // 10]
