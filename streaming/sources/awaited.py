@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, wait
 
 from streaming.clock import NS_PER_MS, NS_PER_S, Clock
 from streaming.errors import SourceError
@@ -49,8 +50,7 @@ class AwaitedSource:
         lost = False
         for failures in itertools.count(1):
             try:
-                self._source = self._open()
-                self.ordered = self._source.ordered
+                self._source = yield from self._opened()
                 break
             except SourceError as error:
                 if not lost:
@@ -67,13 +67,36 @@ class AwaitedSource:
         if self._source is not None:
             self._source.close()
 
+    def _opened(self) -> Generator[Item, None, Source | None]:
+        """The source; None when it is closed first. A thread opens it: that may take seconds."""
+        found: Future[Source] = Future()
+
+        def open_it() -> None:
+            try:
+                found.set_result(self._open())
+            except BaseException as error:  # it is raised where the result is taken
+                found.set_exception(error)
+
+        threading.Thread(target=open_it, daemon=True, name="open").start()
+        while not wait([found], STEP_NS / NS_PER_S).done:
+            if self._stop.is_set():
+                found.add_done_callback(_let_go)
+                return None
+            yield from self._promised()
+        source = found.result()
+        self.ordered = source.ordered
+        return source
+
     def _wait(self, failures: int) -> Iterator[Item]:
         until_ns = self._clock.now_ns() + round(next_delay_s(failures) * NS_PER_S)
         while not self._stop.is_set() and (now_ns := self._clock.now_ns()) < until_ns:
-            for modality in self.modalities:
-                t_ns = self._last_ns = max(now_ns - BEHIND_NS, self._last_ns)
-                yield Progress(stream=self._stream, modality=modality, t_ns=t_ns)
+            yield from self._promised()
             self._clock.wait_until(min(now_ns + STEP_NS, until_ns), self._stop)
+
+    def _promised(self) -> Iterator[Item]:
+        for modality in self.modalities:
+            t_ns = self._last_ns = max(self._clock.now_ns() - BEHIND_NS, self._last_ns)
+            yield Progress(stream=self._stream, modality=modality, t_ns=t_ns)
 
     def _given(self, lost: bool) -> Iterator[Item]:
         """All of the source, if it was opened, and the ends that it does not give."""
@@ -104,3 +127,9 @@ class AwaitedSource:
     def _health(self, kind: HealthKind, modality: Modality, detail: str) -> Health:
         now_ns = self._clock.now_ns()
         return Health(stream=self._stream, kind=kind, modality=modality, t_ns=now_ns, detail=detail)
+
+
+def _let_go(opened: Future[Source]) -> None:
+    """Close what was opened too late."""
+    if opened.exception() is None:
+        opened.result().close()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
 import numpy as np
 
 from actors.ingest import live_modalities, open_sources
@@ -19,9 +22,11 @@ from streaming.source_settings import (
     TextSettings,
 )
 from streaming.sources.awaited import AwaitedSource
+from streaming.sources.base import Source
 from streaming.sources.scripted import ScriptedSource
 
 BEGIN_NS = 700 * NS_PER_S
+WAIT_S = 10.0
 BOTH = (Modality.VIDEO, Modality.AUDIO)
 
 
@@ -105,6 +110,58 @@ def test_closing_ends_the_waiting():
     rest = list(items)
     assert rest[-1] == ended(Modality.AUDIO, rest[-1].t_ns)
     assert len(rest) <= 3
+
+
+class LetGo(ScriptedSource):
+    """Knows that it was closed."""
+
+    def __init__(self) -> None:
+        super().__init__((Modality.AUDIO,), [], live=True)
+        self.let_go = threading.Event()
+
+    def close(self) -> None:
+        super().close()
+        self.let_go.set()
+
+
+def waiting(opener: Callable[[], Source]) -> tuple[threading.Event, Callable[[], Source]]:
+    """`opener`, which waits for the event."""
+    may_open = threading.Event()
+
+    def wait_and_open() -> Source:
+        assert may_open.wait(WAIT_S)
+        return opener()
+
+    return may_open, wait_and_open
+
+
+def test_nothing_waits_while_it_is_being_opened():
+    clock = HandClock(BEGIN_NS)
+    may_open, opener = waiting(Opener(clock, 0))
+    source = AwaitedSource(opener, (Modality.AUDIO,), stream="s", clock=clock)
+    items = source.items()
+    #  0    1 s   2 s   3 s  opened
+    #  promised 0.5 s behind
+    assert next(items).t_ns == BEGIN_NS
+    for second in range(1, 4):
+        clock.advance(NS_PER_S)
+        assert next(items).t_ns == BEGIN_NS + second * NS_PER_S - NS_PER_S // 2
+    may_open.set()
+    rest = list(items)
+    assert [type(i) for i in rest if not isinstance(i, Progress)] == [Packet]
+    assert rest[-1] == ended(Modality.AUDIO, BEGIN_NS + 3 * NS_PER_S)
+
+
+def test_one_that_is_closed_while_it_is_being_opened_is_let_go():
+    clock, given = HandClock(BEGIN_NS), LetGo()
+    may_open, opener = waiting(lambda: given)
+    source = AwaitedSource(opener, (Modality.AUDIO,), stream="s", clock=clock)
+    items = source.items()
+    next(items)
+    source.close()
+    assert [i.ended for i in items] == [True]
+    may_open.set()
+    assert given.let_go.wait(WAIT_S)
 
 
 def test_live_sources_of_a_stream_that_was_read_before_are_awaited():
