@@ -23,7 +23,7 @@ from streaming.source_settings import MediaSettings
 from streaming.sources.base import Item, due_ns
 from streaming.sources.late_tracks import may_grow
 from streaming.sources.network_connection import NetworkConnection
-from streaming.sources.network_pace import Pace
+from streaming.sources.network_pace import SILENT_NS, Pace
 from streaming.sources.network_port import Arrived, Connected, Gone, NetworkPort, PacketPort
 from streaming.sources.outlet import Outlet
 from streaming.sources.sound_run import SoundRun, chunk_ns
@@ -160,8 +160,9 @@ class NetworkSource:
     def _silent(self, now_ns: int) -> list[Item]:
         """The loss of tracks of which nothing has come for too long, and what they still hold;
         `now_ns`: up to when it is known what has come."""
-        limit_ns = now_ns - self._pace.patience_ns
-        silent = [m for m, heard_ns in self._heard_ns.items() if heard_ns < limit_ns]
+        limit_ns = now_ns - SILENT_NS - self._delay_ns
+        all_silent = self._pace.is_silent(now_ns)
+        silent = [m for m, heard_ns in self._heard_ns.items() if all_silent or heard_ns < limit_ns]
         connection = self._connection
         held: list[Item] = []
         if connection is not None:

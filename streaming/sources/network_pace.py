@@ -1,7 +1,8 @@
 """How a sender's packets come: steadily, or in pieces, as a web server with HLS gives them.
 
-Invariant: no silence counts as a loss that is shorter than one and a half of the pieces lately seen
-(by RFC 8216, 6.2.2, a healthy server has a new playlist by then) and some slack for the way.
+Invariant: no silence counts as a loss that is shorter than one and a half of the pauses lately seen
+(by RFC 8216, 6.2.2, a healthy server has a new playlist by then) and some slack for the way. Only a
+silence of all tracks does: what breaks in the middle of a piece may give one of them alone.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ class Pace:
             self._pauses.append(arrival_ns - self._came_ns)
         self._came_ns = arrival_ns
 
-    @property
-    def patience_ns(self) -> int:
-        """How long nothing may come of a track until it counts as lost."""
+    def is_silent(self, now_ns: int) -> bool:
+        """Whether nothing at all has come for so long that it counts as lost."""
+        return self._came_ns is not None and now_ns - self._came_ns > self._patience_ns()
+
+    def _patience_ns(self) -> int:
         most_ns = SILENT_NS + self._delay_ns
         if len(self._pauses) < FEWEST:
             return most_ns

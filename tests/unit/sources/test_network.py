@@ -350,9 +350,26 @@ def test_a_slow_server_is_not_lost_until_one_and_a_half_pieces_have_not_come(
 
 def test_no_pause_between_pieces_makes_a_loss_wait_longer_than_without_any():
     pace = Pace(3 * NS_PER_S)
+    #  0        20       40       60 s: 3 + 2 s later at the most
     for n in range(4):
         pace.note(n * 20 * NS_PER_S)
-    assert pace.patience_ns == Pace(3 * NS_PER_S).patience_ns == 5 * NS_PER_S
+    assert not pace.is_silent(65 * NS_PER_S)
+    assert pace.is_silent(65 * NS_PER_S + 1)
+
+
+def test_a_piece_of_which_only_pictures_come_and_a_break_are_bridged(tmp_path: Path, clip: Clip):
+    again = Clip(tmp_path / "b.ts", seconds=8)
+    first = in_pieces(clip.sent())
+    at_ns = BEGIN_NS + 6 * NS_PER_S
+    flush = first[-1]._replace(packet=clip.packets[-2], arrival_ns=at_ns)
+    assert flush.packet.stream.type == "video"
+    kept = [a for a in in_pieces(again.sent()) if isinstance(a, Arrived)]
+    kept = [a._replace(arrival_ns=max(a.arrival_ns, BEGIN_NS + 36 * NS_PER_S // 5)) for a in kept]
+    script = [*first, NS_PER_S, flush, 105 * NS_PER_S // 100, Gone("503"), NS_PER_S // 10]
+    items = watch([clip.connected, *script, again.connected, *kept], seconds=8.5, delay_ms=3000)
+    check_laws(items)
+    #  pieces   1   2   3   4   5   6: a picture   7.1 |503  7.2 |there again
+    assert {kind for kind, _ in told(items)} <= {HealthKind.DROP, HealthKind.GAP}
 
 
 def test_a_codec_that_changes_is_connected_to_anew(tmp_path: Path, clip: Clip):
