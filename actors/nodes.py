@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from actors.accounts import Carried
+from actors.link import LINGER_S
 from actors.messages import Assigned, Cargo
 from actors.node import Node
 from actors.report import StreamTotals, speech_s
@@ -118,10 +119,10 @@ class IngestNode(Node):
             ahead_ns = self._clock.ahead_ns()
             pulse.beat(beginnings=told(self._ingest.beginnings(), ahead_ns))
             if cargo is None:
-                link.attend(self._stop)
+                link.attend()
             else:
                 link.send(sent_on(cargo, ahead_ns), threading.Event(), pulse.beat)
-        link.close()
+        link.close(LINGER_S)
         pulse.close()
 
     def stop(self) -> None:
@@ -178,6 +179,11 @@ class AlignNode(Node):
             self._settings.windows, self._clock, published, accounts, ended, self._settings.sync
         )
         ticked_ns = self._clock.now_ns()
+
+        def alive() -> None:
+            pulse.beat()
+            pull.answer()
+
         while not self._stop.is_set():
             arrived = pull.drain(TICK_MS)
             pulse.waits(len(arrived))
@@ -186,11 +192,11 @@ class AlignNode(Node):
             if now_ns - ticked_ns >= TICK_MS * NS_PER_MS:
                 out, ticked_ns = out + stage.tick(), now_ns
             for cargo in out:
-                push.send(cargo, self._stop, pulse.beat)
-            push.attend(self._stop)
+                push.send(cargo, self._stop, alive)
+            push.attend()
             if pulse.due:
                 pulse.beat(accounts=stage.accounts())
-        push.close()
+        push.close(LINGER_S)
         pull.close()
         pulse.close()
 
@@ -221,15 +227,20 @@ class InferNode(Node):
         limits = Limits.of(self._settings.pipeline)
         stage = InferStage(self._analyser, self._clock, published, limits)
         pull, push, pulse = self._pull, self._push(address), self._pulse()
+
+        def alive() -> None:
+            pulse.beat()
+            pull.answer()
+
         while not self._stop.is_set():
             stage.take(pull.drain(POLL_MS if stage.idle else 0, stage.room))
             pulse.waits(stage.waiting)
             for scored in stage.step():
-                push.send(scored, self._stop, pulse.beat)
-            push.attend(self._stop)
+                push.send(scored, self._stop, alive)
+            push.attend()
             if pulse.due:
                 pulse.beat(gpu=gpu_use())
-        push.close()
+        push.close(LINGER_S)
         pull.close()
         pulse.close()
 

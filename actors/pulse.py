@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 import msgspec
-import zmq
 
 from actors.accounts import Carried
-from actors.link import connect
+from actors.link import PullLink, PushLink
 from actors.messages import Beginning
 from actors.records import RecordKeeper, Said
 from streaming.clock import NS_PER_MS, Clock
 from streaming.figures import GpuUse
 from streaming.keys import ClientKeys, ServerKeys
 from streaming.results import Event
-from streaming.sinks.zeromq import BoundSocket
 
 EVERY_NS = 200 * NS_PER_MS
 LARGEST = 2**20
@@ -70,9 +67,7 @@ class Pulse:
         self._elsewhere_s, self._keeper = elsewhere_s, keeper
         self._name, self._turn, self._clock = name, turn, clock
         self._due_ns = self._waiting = 0
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        connect(self._socket, address, keys)
+        self._link = PushLink(address, keys, keeps=False, encode=msgspec.msgpack.encode)
 
     def waits(self, count: int) -> None:
         """Note that `count` hand-overs wait here."""
@@ -108,8 +103,7 @@ class Pulse:
             records=self._keeper.take() if self._keeper is not None else (),
         )
         self._waiting = 0
-        with suppress(zmq.Again):
-            self._socket.send(msgspec.msgpack.encode(sign), zmq.NOBLOCK)
+        self._link.offer(sign)
 
     @property
     def due(self) -> bool:
@@ -118,24 +112,24 @@ class Pulse:
 
     def close(self) -> None:
         """Close at once."""
-        self._socket.close()
+        self._link.close()
 
 
 class Pulses:
     """The receiving end, bound at `address`; `address` says afterwards what was bound."""
 
     def __init__(self, address: str, keys: ServerKeys | None = None) -> None:
-        options = {zmq.MAXMSGSIZE: LARGEST}
-        self._bound = BoundSocket(zmq.PULL, address, options, keys, use="take signs of life on")
-        self._socket, self.address = self._bound.socket, self._bound.address
+        use, decode = "take signs of life on", _DECODER.decode
+        self._link = PullLink(address, keys, decode=decode, largest=LARGEST, use=use)
+        self.address = self._link.address
 
     def read(self) -> list[Sign]:
         """All signs that have come."""
         out: list[Sign] = []
-        while self._socket.poll(0, zmq.POLLIN):
-            out.append(_DECODER.decode(self._socket.recv()))
+        while some := self._link.drain(0):
+            out += some
         return out
 
     def close(self) -> None:
         """Close at once."""
-        self._bound.close(0)
+        self._link.close()

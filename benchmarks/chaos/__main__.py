@@ -87,7 +87,7 @@ def _parts(pipeline: Pipeline, log: Log, turns: int, *, short: bool) -> Iterator
 
 def send_rubbish(address: str) -> None:
     """What no part would hand on."""
-    with zmq.Context() as context, context.socket(zmq.PUSH) as one:
+    with zmq.Context() as context, context.socket(zmq.DEALER) as one:
         one.setsockopt(zmq.LINGER, 1000)
         one.connect(address)
         for number in range(RUBBISH):

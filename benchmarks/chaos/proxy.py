@@ -15,10 +15,11 @@ CHUNK = 4096
 
 @dataclass
 class Faults:
-    """What happens to the bytes on their way to the client."""
+    """What happens to the bytes on their way to the client, or where it says so to the server."""
 
     delay_s: float = 0.0
     broken: float = 0.0  # share of the chunks in which one byte is changed
+    broken_up: float = 0.0  # the same on their way to the server
     held: bool = False  # nothing passes
 
 
@@ -73,12 +74,15 @@ class Proxy:
         while self.faults.held:
             time.sleep(0.05)
         time.sleep(self.faults.delay_s)
-        if self._rng.random() >= self.faults.broken:
+        return self._spoilt(data, self.faults.broken)
+
+    def _up(self, data: bytes) -> bytes:
+        self.said += data
+        return self._spoilt(data, self.faults.broken_up)
+
+    def _spoilt(self, data: bytes, share: float) -> bytes:
+        if self._rng.random() >= share:
             return data
         self.spoiled += 1
         at = self._rng.randrange(len(data))
         return data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
-
-    def _up(self, data: bytes) -> bytes:
-        self.said += data
-        return data

@@ -77,7 +77,7 @@ def test_rubbish_on_a_link_costs_itself(tmp_path: Path) -> None:
     address = f"ipc://{tmp_path}/link"
     pull, push = PullLink(address), PushLink(address)
     cargo = Notice(Health(stream="s", kind=HealthKind.GAP, t_ns=1))
-    with zmq.Context() as context, context.socket(zmq.PUSH) as stranger:
+    with zmq.Context() as context, context.socket(zmq.DEALER) as stranger:
         stranger.connect(address)
         for data in (b"", b"\xff" * 100, b"\x91" * 3000):
             stranger.send(data)
