@@ -12,12 +12,32 @@ from ray._private.authentication.authentication_token_setup import (
     AuthenticationMode,
     get_authentication_mode,
 )
+from ray._private.services import find_bootstrap_address
 from ray.exceptions import RayError
 
 from streaming.errors import PipelineError, UsageError
 
 ANSWER_S = 3.0
 OBJECT_STORE_BYTES = 80 * 2**20  # the least Ray takes; no payload goes through it
+
+
+def find(address: str) -> tuple[str, str]:
+    """The cluster that `address` means, which answers, and by what it is known.
+
+    `auto` is the one that RAY_ADDRESS names, or that `ray start` wrote down last on this machine.
+    Raises UsageError, PipelineError.
+    """
+    known_by = "--address"
+    if address == "auto":
+        named, written = os.environ.get("RAY_ADDRESS", ""), find_bootstrap_address(None)
+        address, known_by = (named, "RAY_ADDRESS") if named else (written, "as ray start told here")
+    if not address:
+        raise PipelineError(
+            "--address auto: no Ray cluster was started on this machine: start one by ray start "
+            "--head, join one by ray start --address, or give HOST:PORT of its head"
+        )
+    _require_answer(address, known_by)
+    return address, known_by
 
 
 def join(address: str) -> None:
@@ -33,7 +53,7 @@ def join(address: str) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)  # its notices are no news to a user
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     if address:
-        _join(address, options)
+        _join(find(address)[0], options)
     else:
         ray.init(
             address="local",  # a cluster of its own, even where another one runs
@@ -45,7 +65,6 @@ def join(address: str) -> None:
 
 
 def _join(address: str, options: dict[str, Any]) -> None:
-    _require_answer(address)
     try:
         ray.init(address=address, **options)
     except (ConnectionError, RayError, RuntimeError, ValueError) as error:
@@ -63,22 +82,20 @@ def _join(address: str, options: dict[str, Any]) -> None:
         )
 
 
-def _require_answer(address: str) -> None:
+def _require_answer(address: str, known_by: str) -> None:
     """Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
-    if address == "auto":
-        return
     if "://" in address or not host or not port.isdecimal():
         raise UsageError(
-            f"--address {address!r}: expected HOST:PORT of the head, such as 10.0.0.1:6379, or "
+            f"{known_by} {address!r}: expected HOST:PORT of the head, such as 10.0.0.1:6379, or "
             "auto; the run itself is started on a node of the cluster"
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
     except (OSError, OverflowError) as error:
         raise PipelineError(
-            f"expected a Ray cluster at {address}, nobody answers there ({error}): start one by "
-            "ray start --head, and see that the port is open"
+            f"expected a Ray cluster at {address} ({known_by}), nobody answers there ({error}): "
+            "start one by ray start --head, and see that the port is open"
         ) from None
 
 

@@ -94,6 +94,7 @@ def run_pipeline(
     console = Console(stderr=True, quiet=as_log)
     log = JsonLog(sys.stderr, round(settings.windows.hop_ms * NS_PER_MS)) if as_log else None
     on_message = log or on_message
+    settings = _with_cluster(settings, console)
     settings = _with_free_address(settings, asked_address, console)
     _note_consent(settings)
     signals = Signals()
@@ -234,6 +235,18 @@ def _section(tree: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(section, dict):
         raise UsageError(f"configuration: {name!r} must hold keys and values, not {section!r}")
     return section
+
+
+def _with_cluster(settings: AttuneSettings, console: Console) -> AttuneSettings:
+    """Say which cluster is joined; `auto` may be one that nobody thinks of any more."""
+    if not settings.pipeline.address:
+        return settings
+    from actors.ray_join import find
+
+    address, known_by = find(settings.pipeline.address)
+    console.print(f"on the Ray cluster at {address} ({known_by})", markup=False, highlight=False)
+    pipeline = msgspec.structs.replace(settings.pipeline, address=address)
+    return msgspec.structs.replace(settings, pipeline=pipeline)
 
 
 def _with_free_address(settings: AttuneSettings, asked: bool, console: Console) -> AttuneSettings:
