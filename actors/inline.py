@@ -13,6 +13,7 @@ from actors.backlog import Limits
 from actors.gpu import gpu_use
 from actors.infer import InferStage, Scorer
 from actors.ingest import Ingest
+from actors.memory import give_back_meanwhile
 from actors.messages import Cargo
 from actors.publish import PublishStage
 from actors.recording import RecordedAlign
@@ -59,9 +60,12 @@ class InlinePipeline:
         closer = threading.Thread(target=self._close_when_read, daemon=True)
         self._ingest.start()
         closer.start()
+        over = threading.Event()
+        give_back_meanwhile(over)
         try:
             self._loop(stop)
         finally:
+            over.set()
             self._ingest.stop()
             self._mailbox.close()
             self._publish.close()

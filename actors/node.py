@@ -13,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from actors.link import PullLink, PushLink
+from actors.memory import give_back_meanwhile
 from actors.pulse import Pulse
 from actors.records import RecordKeeper, listen
 from actors.report import cpu_seconds
@@ -50,6 +51,7 @@ class Node:
         if name != DRIVER:  # a process of its own
             self._keeper = RecordKeeper()
             listen(self._keeper)
+            give_back_meanwhile(self._stop)
 
     def ready(self) -> tuple[str, int] | None:
         """Become able to work; None, or what is wrong and the exit code."""
