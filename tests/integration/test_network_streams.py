@@ -21,13 +21,14 @@ from benchmarks.network_servers import (
     late_sound,
     make_card,
 )
-from streaming.clock import NS_PER_MS, NS_PER_S
+from streaming.clock import NS_PER_MS, NS_PER_S, SystemClock
 from streaming.health import Health, HealthKind
 from streaming.packets import Modality, Packet
 from streaming.settings import VisionSettings
 from streaming.source_settings import MediaSettings
 from streaming.sources.base import Item
 from streaming.sources.network import NetworkSource
+from streaming.sources.network_port import Arrived, Connected, Gone, NetworkPort
 from tests.integration.conftest import ANY_PORT, attune, messages, start
 from tests.integration.test_trouble import kill_actor, wait_for_restarts
 
@@ -183,6 +184,28 @@ def test_a_web_server_that_gives_nothing_new_is_lost_and_comes_back(
     finally:
         reader.close()
         server.kill()
+
+
+def test_a_playlist_without_news_ends_its_connection_at_the_time_limit(card: Path):
+    server = SERVERS["hls"](card)
+    server.start()
+    port = NetworkPort(msgspec.structs.replace(server.settings, delay_ms=1300.0), SystemClock())
+    port.start()
+    try:
+        assert isinstance(port.read(WAIT_S), Connected)
+        for _ in range(100):
+            assert isinstance(port.read(WAIT_S), Arrived)
+        server.kill_sender()
+        came_ns = []
+        while isinstance(event := port.read(WAIT_S), Arrived):
+            came_ns.append(event.arrival_ns)
+        waited_ns = time.monotonic_ns() - came_ns[0]
+    finally:
+        port.close()
+        server.kill()
+    #  pieces  |1 |2 |the last .......... 2.5 s |gone; FFmpeg gives what it held, then another 2.5 s
+    assert isinstance(event, Gone) and event.reason == "it has given nothing for 2.5 s"
+    assert waited_ns < 4.5 * NS_PER_S
 
 
 def test_sound_that_begins_later_is_taken(card: Path):
