@@ -77,11 +77,12 @@ class Packets(msgspec.Struct, frozen=True, tag=True, eq=False):
 
 
 class TextSpan(msgspec.Struct, frozen=True, kw_only=True):
-    """Words and the span of stream time for which they hold."""
+    """Words and the span of stream time for which they hold. `language`: their tag, if any."""
 
     start_ns: int
     end_ns: int
     text: str
+    language: str = ""
 
 
 class HopData(msgspec.Struct, frozen=True, kw_only=True, eq=False):

@@ -179,6 +179,7 @@ class SpeechLane:
             duration_ns=max(heard.end_ns - t_ns, 0),
             payload=TextMessage(
                 text=" ".join(word.text for word in heard.words),
+                language=self._recogniser.language,
                 is_final=heard.is_final,
                 words=heard.words,
             ),

@@ -32,6 +32,7 @@ class KeptRecogniser:
     """Obeys `Recogniser`. Opens at once; at most `restarts` times a minute again.
 
     `tell`: hears of losses and returns. `pause`: waits so many seconds; True when it was ended.
+    `language`: of its words.
     """
 
     def __init__(
@@ -40,7 +41,9 @@ class KeptRecogniser:
         restarts: int,
         clock: Clock,
         pause: Pause | None = None,
+        language: str = "",
     ) -> None:
+        self.language = language
         self.tell: Tell = lambda *_: None
         self._open, self._clock = open_recogniser, clock
         self._most, self._vitals = restarts, Vitals(restarts, 0)

@@ -28,7 +28,9 @@ def open_speech(
         return None
     require_sound(stream.name, {m for source in sources for m in source.modalities})
     require_time(stream.name, settings)
-    return KeptRecogniser(partial(opener, stream.speech_to_text), settings.pipeline.restarts, clock)
+    speech = stream.speech_to_text
+    restarts = settings.pipeline.restarts
+    return KeptRecogniser(partial(opener, speech), restarts, clock, language=speech.language)
 
 
 def require_sound(stream: str, modalities: set[Modality]) -> None:

@@ -39,7 +39,8 @@ def window_input(ready: WindowReady) -> WindowInput:
                 audio=h.audio,
                 audio_coverage=h.audio_coverage,
                 texts=tuple(
-                    Text(start_ns=t.start_ns, end_ns=t.end_ns, text=t.text) for t in h.texts
+                    Text(start_ns=t.start_ns, end_ns=t.end_ns, text=t.text, language=t.language)
+                    for t in h.texts
                 ),
             )
             for h in ready.hops
@@ -108,7 +109,7 @@ def _with_scores(modality: Modality, receipt: ModalityReceipt, scores: Scores) -
         receipt,
         contribution=None if share is None else rounded(share),
         sentiment=_signed(alone.sentiment),
-        emotions=_named(alone.emotions),
+        emotions=None if alone.emotions is None else _named(alone.emotions),
     )
 
 

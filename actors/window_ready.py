@@ -193,6 +193,7 @@ def _texts_begun(view: View | None, start_ns: int, end_ns: int) -> tuple[TextSpa
             start_ns=int(row[T_NS]),
             end_ns=int(row[T_NS] + max(row[DURATION_NS], 1)),
             text=message.text,
+            language=message.language,
         )
         for row, message in zip(view.header, view.payloads, strict=True)
         if isinstance(message, TextMessage) and start_ns <= row[T_NS] < end_ns

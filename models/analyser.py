@@ -7,6 +7,7 @@ modality is masked, so its content cannot matter; how streams are batched togeth
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from models import weights
+from models.encoders.chinese import ChineseWords, opinion_of
 from models.encoders.external import External
 from models.encoders.plug import plug
 from models.encoders.plug import revision as revised
@@ -22,16 +24,20 @@ from models.encoders.text import collate
 from models.errors import InputError
 from models.fusion import shapley
 from models.labels import AROUSAL_VECTOR, SOUNDS
+from models.language import language_of
 from models.network import TOKEN_D, Network
+from models.opinion import TEXT, Opinion, Verdict, joined
 from models.runtime import Arrays, Run, runs
 from models.state import (
     FaceJob,
     Jobs,
+    SaidPositively,
     SoundJob,
     Speech,
     StreamState,
     TextJob,
     TextToken,
+    Tongue,
     pad,
     pad_dialogues,
 )
@@ -46,6 +52,8 @@ class Analyser:
 
     stages: how to run each stage of the network, see `models.runtime.stages`.
     limit: half-width of the interval above which a window has not enough evidence for a score.
+    tongue: which encoder is given a text; the stage "text" is given those that are ENGLISH.
+    chinese: reads those that are CHINESE; without it they are as if they had not been said.
     """
 
     def __init__(
@@ -56,12 +64,16 @@ class Analyser:
         prior: float,
         limit: float,
         collate: Callable[[Sequence[str]], tuple[Tensor, Tensor]] = collate,
+        tongue: Tongue = language_of,
+        chinese: ChineseWords | None = None,
     ) -> None:
         self.revision = revision
         self.sentiment_prior = prior
         self.limit = limit
         self.stages = dict(stages)
         self._collate = collate
+        self._tongue = tongue
+        self._chinese = chinese
         self._vad = SileroVad()
         self._streams: dict[str, StreamState] = {}
 
@@ -95,6 +107,8 @@ class Analyser:
             stages, revision=revised(weights.revision(folder), external),
             prior=float(fusion.prior), limit=float(fusion.limit),
             collate=getattr(network.text, "collate", collate),
+            tongue=getattr(network.text, "tongue", language_of),
+            chinese=ChineseWords.find(folder),
         )  # fmt: skip
 
     def forget(self, stream: str) -> None:
@@ -118,7 +132,7 @@ class Analyser:
         for window in windows:
             state = self._streams.setdefault(window.stream, StreamState())
             states.append(state)
-            speech.append(state.take(window, self._vad, jobs))
+            speech.append(state.take(window, self._vad, jobs, self._tongue))
         self._encode(jobs)
         rows = [state.tokens(window) for state, window in zip(states, windows, strict=True)]
         kinds = 4 if "sounds" in self.stages else 3
@@ -126,7 +140,10 @@ class Analyser:
         masks = [mask for _, mask in padded]
         said = self.stages["window"](*(tokens for tokens, _ in padded), *masks)
         present = np.stack([mask.any(1) for mask in masks], 1)
-        return [self._scores(said, b, present[b], heard) for b, heard in enumerate(speech)]
+        words = [self._opinion(state, w) for state, w in zip(states, windows, strict=True)]
+        return [
+            self._scores(said, b, present[b], heard, words[b]) for b, heard in enumerate(speech)
+        ]
 
     def _encode(self, jobs: Jobs) -> None:
         if jobs.faces:
@@ -136,6 +153,11 @@ class Analyser:
             self._encode_sounds(part, named)
         if jobs.texts:
             self._encode_texts(jobs.texts)
+        if self._chinese is not None:
+            for job in jobs.chinese:
+                text = job.text
+                positive = self._chinese.positive(text.text)
+                job.stream.keep_polar(SaidPositively(text.start_ns, text.end_ns, positive))
 
     def _encode_faces(self, jobs: list[FaceJob]) -> None:
         (tokens,) = self.stages["faces"](np.concatenate([job.crops for job in jobs]))
@@ -157,19 +179,39 @@ class Analyser:
                 jobs[i].hop.voice = token
 
     def _encode_texts(self, jobs: list[TextJob]) -> None:
-        """Each text is encoded once; what came before it in its dialogue then refines its token."""
+        """Each text with a known piece is encoded once; what came before it in its dialogue then
+        refines its token."""
         batch = self._collate([job.text.text for job in jobs])
-        (alone,) = self.stages["text"](*(part.numpy() for part in batch))
+        known = batch[1].any(1).numpy()
+        if not known.any():
+            return
+        jobs = [job for job, is_known in zip(jobs, known, strict=True) if is_known]
+        (alone,) = self.stages["text"](*(part.numpy()[known] for part in batch))
         lines = [job.stream.say(token) for job, token in zip(jobs, alone, strict=True)]
         (tokens,) = self.stages["context"](*pad_dialogues(lines, TOKEN_D))
         for job, token in zip(jobs, tokens, strict=True):
             job.stream.keep(TextToken(job.text.start_ns, job.text.end_ns, token))
 
-    def _scores(self, said: Arrays, b: int, present: np.ndarray, heard: Speech) -> Scores:
-        """Row b of what the network says -> the scores of a window."""
+    def _opinion(self, state: StreamState, window: WindowInput) -> Opinion | None:
+        """What the texts say that only the sentiment is known of."""
+        positive = None if self._chinese is None else state.positive(window)
+        return None if positive is None else opinion_of(positive)
+
+    def _scores(
+        self, said: Arrays, b: int, present: np.ndarray, heard: Speech, words: Opinion | None
+    ) -> Scores:
+        """Row b of what the network says, and what else the words say -> the scores of a window."""
         probabilities, sentiment, emotions, low, high, by_subset, width, *sounds = said
         there = np.flatnonzero(present[:3])
         alone = {MODALITIES[m]: _unimodal(probabilities[b, m], sentiment[b, m]) for m in there}
+        verdict = Verdict(
+            by_subset[b].astype(np.float64), present[:3], float(low[b]), float(high[b]),
+            float(width[b]),
+        )  # fmt: skip
+        named = emotions[b] if len(there) and verdict.half_width <= self.limit else None
+        if words is not None:
+            verdict = joined(verdict, words)
+            alone["text"] = _with_words(alone.get("text"), float(verdict.by_subset[TEXT]))
         common: dict[str, Any] = {
             "unimodal": alone,
             "sounds": dict(zip(SOUNDS, sounds[0][b].tolist(), strict=False))
@@ -179,15 +221,15 @@ class Analyser:
             "speech_step_ns": STEP_NS,
             "speech": heard.probabilities,
         }
-        if not len(there) or width[b] > self.limit:
+        if not verdict.present.any() or verdict.half_width > self.limit:
             return Scores.without_evidence(**common)
-        shares = shapley(by_subset[b].astype(np.float64), present[:3])
+        shares = shapley(verdict.by_subset, verdict.present)
         return Scores(
-            sentiment=float(by_subset[b, sum(1 << int(m) for m in there)]),
-            sentiment_low=float(low[b]),
-            sentiment_high=float(high[b]),
-            arousal=float(emotions[b] @ AROUSAL_VECTOR),
-            emotions=emotions[b],
+            sentiment=verdict.score,
+            sentiment_low=verdict.low,
+            sentiment_high=verdict.high,
+            arousal=None if named is None else float(named @ AROUSAL_VECTOR),
+            emotions=named,
             contributions={MODALITIES[m]: share for m, share in shares.items()},
             **common,
         )
@@ -196,6 +238,13 @@ class Analyser:
 def _unimodal(emotions: np.ndarray, sentiment: float) -> ModalityScore:
     arousal = float(emotions @ AROUSAL_VECTOR)
     return ModalityScore(sentiment=float(sentiment), emotions=emotions, arousal=arousal)
+
+
+def _with_words(text: ModalityScore | None, sentiment: float) -> ModalityScore:
+    """What the text says alone, given its sentiment with words that tell nothing else."""
+    if text is None:
+        return ModalityScore(sentiment=sentiment, emotions=None, arousal=None)
+    return replace(text, sentiment=sentiment)
 
 
 def _of_one_length(jobs: list[SoundJob]) -> list[list[SoundJob]]:

@@ -137,6 +137,7 @@ GOEMOTIONS_SENTIMENT = {
 }
 SST5_SENTIMENT = (-1.0, -0.5, 0.0, 0.5, 1.0)
 CR_SENTIMENT = (-0.7, 0.7)
+CHNSENTICORP_SENTIMENT = (-0.7, 0.7)
 
 
 def emotion_index(name: str) -> int:

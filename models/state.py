@@ -5,18 +5,21 @@ Invariant: a hop is encoded once; its tokens stay for as long as a window covers
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from models import features
 from models.errors import InputError
+from models.language import CHINESE, ENGLISH, language_of
 from models.types import FACE_PX, Hop, Text, WindowInput
 from models.vad import STEP_NS, SileroVad, VadState
 
 SPEECH = 0.5  # a hop holds speech when the VAD passes this somewhere in it
 MAX_TEXTS = 64  # per window; the latest are kept
 DIALOGUE_K = 8  # utterances, the latest included, that a text is read in the light of
+Tongue = Callable[[str, str], str]  # a text and its tag -> who can read it, see `models.language`
 
 
 @dataclass
@@ -37,6 +40,15 @@ class TextToken:
     start_ns: int
     end_ns: int
     token: np.ndarray
+
+
+@dataclass(frozen=True)
+class SaidPositively:
+    """One text of which only the sentiment is known: the probability that it is positive."""
+
+    start_ns: int
+    end_ns: int
+    probability: float
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,7 @@ class Jobs:
     faces: list[FaceJob] = field(default_factory=list)
     sounds: list[SoundJob] = field(default_factory=list)
     texts: list[TextJob] = field(default_factory=list)
+    chinese: list[TextJob] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -108,6 +121,7 @@ class StreamState:
 
     hops: list[HopTokens] = field(default_factory=list)
     texts: list[TextToken] = field(default_factory=list)
+    polar: list[SaidPositively] = field(default_factory=list)
     dialogue: list[np.ndarray] = field(default_factory=list)
     vad: VadState = field(default_factory=VadState.initial)
     mel: features.MelState = field(default_factory=features.MelState.initial)
@@ -117,16 +131,23 @@ class StreamState:
     def fork(self) -> StreamState:
         """The same memory, to be carried on on its own."""
         return replace(
-            self, hops=list(self.hops), texts=list(self.texts), dialogue=list(self.dialogue)
-        )
+            self, hops=list(self.hops), texts=list(self.texts), polar=list(self.polar),
+            dialogue=list(self.dialogue),
+        )  # fmt: skip
 
-    def take(self, window: WindowInput, vad: SileroVad, jobs: Jobs) -> Speech:
-        """Admit the new hops of a window: queue what is to be encoded, run the VAD."""
+    def take(
+        self, window: WindowInput, vad: SileroVad, jobs: Jobs, tongue: Tongue = language_of
+    ) -> Speech:
+        """Admit the new hops of a window: queue what is to be encoded, run the VAD.
+
+        What no encoder can read is as if it had not been said.
+        """
         start_ns, parts = None, []
         for hop in window.new_hops:
             check(window.stream, hop)
             self._follow(window.stream, hop)
             at_ns, speech = self._listen(hop, vad, jobs)
+            self._read(hop, jobs, tongue)
             start_ns = at_ns if start_ns is None else start_ns
             parts.append(speech)
         self._prune(window)
@@ -158,11 +179,17 @@ class StreamState:
             jobs.sounds.append(SoundJob(frames, spoken, tokens))
         if len(hop.faces):
             jobs.faces.append(FaceJob(hop.faces, tokens))
-        said = [text for text in hop.texts if says_something(text.text)]
-        jobs.texts.extend(TextJob(text, self) for text in said[-MAX_TEXTS:])
         at_ns = hop.start_ns if self.next_frame_ns is None else self.next_frame_ns
         self.next_frame_ns = at_ns + len(speech) * STEP_NS
         return at_ns, speech
+
+    def _read(self, hop: Hop, jobs: Jobs, tongue: Tongue) -> None:
+        said = [text for text in hop.texts if says_something(text.text)][-MAX_TEXTS:]
+        queues = {ENGLISH: jobs.texts, CHINESE: jobs.chinese}
+        for text in said:
+            queue = queues.get(tongue(text.text, text.language))
+            if queue is not None:
+                queue.append(TextJob(text, self))
 
     def say(self, token: np.ndarray) -> list[np.ndarray]:
         """Add an utterance (D,) to the dialogue; returns it behind those it is read after."""
@@ -173,9 +200,22 @@ class StreamState:
         """Remember a text, and the latest MAX_TEXTS at most."""
         self.texts = [*self.texts, text][-MAX_TEXTS:]
 
+    def keep_polar(self, text: SaidPositively) -> None:
+        """Remember a text of which only the sentiment is known, as `keep` does."""
+        self.polar = [*self.polar, text][-MAX_TEXTS:]
+
     def _prune(self, window: WindowInput) -> None:
         self.hops = [hop for hop in self.hops if hop.end_ns > window.start_ns]
         self.texts = [text for text in self.texts if text.end_ns > window.start_ns]
+        self.polar = [text for text in self.polar if text.end_ns > window.start_ns]
+
+    def positive(self, window: WindowInput) -> float | None:
+        """How likely the texts that the window covers are positive, in the mean; None: none is."""
+        covered = [
+            text.probability for text in self.polar
+            if text.end_ns > window.start_ns and text.start_ns < window.end_ns
+        ]  # fmt: skip
+        return sum(covered) / len(covered) if covered else None
 
     def tokens(self, window: WindowInput) -> tuple[list[np.ndarray], ...]:
         """Tokens that the window covers: faces, voice, text, sounds."""

@@ -42,13 +42,22 @@ def normalise(text: str) -> str:
 
     Of a long text both ends are kept: it opens with its topic and closes with its verdict.
     """
-    if len(text) > MAX_CHARS:
-        text = f"{text[: MAX_CHARS // 2]} {text[-MAX_CHARS // 2 :]}"
-    text = unicodedata.normalize("NFKC", text)[: 2 * MAX_CHARS].translate(_APOSTROPHES)
+    text = _compatible(text).translate(_APOSTROPHES)
     text = _REPEATED_EMOJI.sub(r"\1", _SHADES.sub("", text))
     text = _LONG.sub(r"\1\1\1", "".join(map(_readable, text)))
     text = _NAME_TAG.sub("someone", _USER.sub("someone", _URL.sub("link", text)))
     return _TREEBANK.sub(_joined, text).strip()
+
+
+def unlinked(text: str) -> str:
+    """NFKC, less links, users and name tags, which have no language; both ends of a long text."""
+    return _NAME_TAG.sub(" ", _USER.sub(" ", _URL.sub(" ", _compatible(text))))
+
+
+def _compatible(text: str) -> str:
+    if len(text) > MAX_CHARS:
+        text = f"{text[: MAX_CHARS // 2]} {text[-MAX_CHARS // 2 :]}"
+    return unicodedata.normalize("NFKC", text)[: 2 * MAX_CHARS]
 
 
 def _joined(match: re.Match[str]) -> str:

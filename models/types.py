@@ -17,11 +17,15 @@ FACE_PX = 48
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """One utterance or message; it counts for every window that [start_ns, end_ns) overlaps."""
+    """One utterance or message; it counts for every window that [start_ns, end_ns) overlaps.
+
+    language: a tag such as "en" or "zh-Hans", where the source gave one.
+    """
 
     start_ns: int
     end_ns: int
     text: str
+    language: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +58,14 @@ class WindowInput:
 
 @dataclass(frozen=True, kw_only=True)
 class ModalityScore:
-    """What one modality says on its own: sentiment in [-1, 1], calibrated emotions (7,)."""
+    """What one modality says on its own: sentiment in [-1, 1], calibrated emotions (7,).
+
+    Words that tell a sentiment only, as Chinese ones do, leave emotions and arousal None.
+    """
 
     sentiment: float
-    emotions: np.ndarray
-    arousal: float
+    emotions: np.ndarray | None
+    arousal: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +74,7 @@ class Scores:
 
     That is so when nothing was there to be scored, and when the interval came out so wide that
     the score in its middle would mean nothing; what each modality says alone is given all the same.
+    Arousal and emotions alone are None where only words that tell no emotions were evidence enough.
 
     sentiment: in [-1, 1], with an interval of 80 % nominal coverage.
     arousal: in [-1, 1]; 0 is the arousal of a neutral state.

@@ -54,7 +54,8 @@ class ModalityReceipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     `contribution` is its Shapley value on the sentiment score; `sentiment` and `emotions` are
     what this modality alone would say. All three are absent when it was masked; the contribution
-    alone is absent when the modalities together were not enough evidence for a score.
+    alone is absent when the modalities together were not enough evidence for a score. Words in no
+    language that is read are masked. `emotions` alone is absent where only Chinese was read.
     `offset_ns` and `uncertainty_ns` say how far its times were moved and how sure they are.
     """
 
@@ -105,9 +106,10 @@ class SyncReceipt(msgspec.Struct, frozen=True, kw_only=True):
 class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
     """What the people in one window of one stream seem to feel.
 
-    `sentiment`, `arousal` and `emotions` are None when there was not enough evidence. A
-    provisional result is followed by one other of the same `index`: final (revision 0, the same
-    input) or revised (revision 1). `sync` is None where no flash was seen. `words`: what was begun
+    `sentiment`, `arousal` and `emotions` are None when there was not enough evidence; the latter
+    two alone where the evidence was Chinese words, which tell no emotions. A provisional result is
+    followed by one other of the same `index`: final (revision 0, the same input) or revised
+    (revision 1). `sync` is None where no flash was seen. `words`: what was begun
     to be said or written since the last settled result; None unless the stream sends words.
     """
 

@@ -97,6 +97,6 @@ class SlowRecogniser:
         self.release.set()
 
 
-def kept(recogniser: SlowRecogniser) -> KeptRecogniser:
+def kept(recogniser: SlowRecogniser, language: str = "") -> KeptRecogniser:
     """The same, not opened again when it breaks."""
-    return KeptRecogniser(lambda: recogniser, 0, HandClock())
+    return KeptRecogniser(lambda: recogniser, 0, HandClock(), language=language)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 import zlib
 from dataclasses import dataclass
 from itertools import pairwise
@@ -176,6 +177,32 @@ def load_mosi(data: Path, split: str = "valid") -> tuple[list[str], np.ndarray]:
     """Transcripts of CMU-MOSI and their sentiment / 3 float64 (N,)."""
     rows = mosi_rows(data, split)
     return [row.text for row in rows], np.array([row.sentiment for row in rows], np.float64)
+
+
+def chinese_reviews(data: Path, split: str) -> list[tuple[str, int]]:
+    """Reviews of ChnSentiCorp with 0 for negative or 1, each text once.
+
+    "valid" is the development set as it is. One in ten of the rest, by hash of its letters, is
+    "test"; what the development set has too is in neither "train" nor "test".
+    """
+    valid = {_letters_of(text): (text, label) for text, label in _chinese(data, "dev")}
+    if split == "valid":
+        return _chinese(data, "dev")
+    rest = {_letters_of(text): (text, label) for text, label in _chinese(data, "train")}
+    return [
+        row for key, row in rest.items()
+        if key not in valid and in_part(f"chnsenticorp {key}", 10) == (split == "test")
+    ]  # fmt: skip
+
+
+def _chinese(data: Path, name: str) -> list[tuple[str, int]]:
+    lines = _lines(data / "text" / f"chnsenticorp_{name}.tsv")
+    pairs = [line.rpartition("\t") for line in lines if line]
+    return [(text, ("negative", "positive").index(label)) for text, _, label in pairs]
+
+
+def _letters_of(text: str) -> str:
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).lower()))
 
 
 def training_texts(data: Path) -> list[str]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from models.encoders.external import External
 from models.errors import ExternalError
 from models.labels import VALENCE_VECTOR
+from models.language import ENGLISH
 from models.types import EMOTIONS, MODALITIES
 
 TOKEN_D = 128
@@ -59,6 +60,11 @@ class PluggedText(_Plugged):
         for row, text in zip(ids, texts, strict=True):
             row[: len(text)] = torch.tensor([ord(c) + 1 for c in text], dtype=torch.int64)
         return ids, ids > 0
+
+    @staticmethod
+    def tongue(text: str, stated: str) -> str:
+        """Every text is given to it: which languages it knows is not for us to say."""
+        return ENGLISH
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """(B, T), (B, T) -> (B, D)."""

@@ -162,7 +162,7 @@ def _answer(model: Any, rows: Rows, form: str, asked: Asked) -> Answers:
     elif form == "meld":
         figures = _meld(model, emotions, sentiment, rows)
     else:
-        figures = _reviews(sentiment, rows, form)
+        figures = _reviews(model, sentiment, rows, form)
     silent = np.isnan(emotions).any(1) if rows.groups is not None else np.isnan(sentiment)
     return Answers(figures=figures, abstained=silent)
 
@@ -247,11 +247,13 @@ def _named_classes(guess: np.ndarray, labels: np.ndarray, prefix: str) -> dict[s
     }
 
 
-def _reviews(sentiment: np.ndarray, rows: Rows, form: str) -> dict[str, Figure]:
+def _reviews(model: Any, sentiment: np.ndarray, rows: Rows, form: str) -> dict[str, Figure]:
     assert rows.polarity is not None
     labels = rows.polarity
     if form != "sst5":
         positive = (1 + sentiment) / 2
+        if hasattr(model, "positive"):  # a model may know better what its score stands for
+            positive = model.positive(rows.texts, sentiment)
         return classification(np.stack([1 - positive, positive], 1), labels)
     targets = np.array(SST5_SENTIMENT)
     nearest = np.abs(np.nan_to_num(sentiment)[:, None] - targets).argmin(1)

@@ -60,6 +60,8 @@ def explain(
     """
     require_captum()
     if material.scores.emotions is None:
+        if material.scores.sentiment is not None:
+            raise ExplainError("this window's score is of Chinese words, which are not explained")
         raise ExplainError("there was not enough evidence in this window: no score to explain")
     top = EMOTIONS[int(material.scores.emotions.argmax())]
     wanted = tuple(check_target(name) for name in targets) or (SENTIMENT, top)

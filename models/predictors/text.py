@@ -15,7 +15,10 @@ from torch import Tensor
 
 from models import weights
 from models.encoders.bags import BagModel, bag_rows
+from models.encoders.chinese import ChineseWords, opinion_of
 from models.encoders.text import CONTEXT, TextEncoder, collate
+from models.labels import CHNSENTICORP_SENTIMENT
+from models.language import CHINESE, ENGLISH, language_of
 from models.predictors import plain
 from models.types import EMOTIONS
 
@@ -34,15 +37,19 @@ class TextPredictor(Protocol):
 
 
 class Neural:
-    """The text encoder with its heads. A row of NaN: no word of the text is known."""
+    """The text encoder with its heads. A row of NaN: the text is in no language that it reads.
 
-    def __init__(self, model: TextEncoder) -> None:
+    chinese: reads Chinese texts, of which it tells a sentiment and no emotions.
+    """
+
+    def __init__(self, model: TextEncoder, chinese: ChineseWords | None = None) -> None:
         self._model = model.eval()
+        self._chinese = chinese
 
     @classmethod
     def load(cls, folder: Path) -> Neural:
-        """The part "text" of a folder of weights."""
-        return cls(weights.load(TextEncoder(), folder, "text"))
+        """The part "text" of a folder of weights, and "chinese" if it has it."""
+        return cls(weights.load(TextEncoder(), folder, "text"), ChineseWords.find(folder))
 
     @torch.inference_mode()
     def predict(
@@ -50,13 +57,19 @@ class Neural:
     ) -> tuple[np.ndarray, np.ndarray]:
         """B texts -> (B, 7), (B,)."""
         tokens, known = self._tokens(texts)
+        readable = torch.tensor([language_of(text) == ENGLISH for text in texts])
         if dialogue is None:
             emotions = (self._model.logits(tokens) / self._model.temperatures[0]).softmax(-1)
             said = self._model.sentiment(tokens)
         else:
-            emotions, tones = self._model.in_dialogue(in_context(self._model, tokens, dialogue))
+            heard = [[i for i in earlier if readable[i]] for earlier in dialogue]
+            emotions, tones = self._model.in_dialogue(in_context(self._model, tokens, heard))
             said = tones[:, 2] - tones[:, 0]
-        emotions[~known], said[~known] = torch.nan, torch.nan
+        unknown = ~(known & readable)
+        emotions[unknown], said[unknown] = torch.nan, torch.nan
+        if self._chinese is not None:
+            for i in self._in_chinese(texts):
+                said[i] = opinion_of(self._chinese.positive(texts[i])).sentiment
         return emotions.numpy(), said.numpy()
 
     @torch.inference_mode()
@@ -68,12 +81,21 @@ class Neural:
             chosen.append(above(self._model.read(name, tokens).sigmoid(), at) & known[:, None])
         return chosen[0].numpy(), chosen[1].numpy()
 
+    def positive(self, texts: list[str], said: np.ndarray) -> np.ndarray:
+        """The sentiment of texts (B,) as a probability (B,), on the scale of each language."""
+        scale = np.ones(len(texts))
+        scale[self._in_chinese(texts)] = CHNSENTICORP_SENTIMENT[1]
+        return (1 + said / scale) / 2
+
     def polarity(self, emotions: np.ndarray, said: np.ndarray) -> np.ndarray:
         """Sentiment of dialogue (B,) -> shares (B, 3) of negative, neutral and positive."""
         low, high = self._model.polarity_at.tolist()
         score = np.stack([low - said, np.zeros_like(said), said - high], 1) * 10
         shares = np.exp(score)
         return shares / shares.sum(1, keepdims=True)
+
+    def _in_chinese(self, texts: list[str]) -> list[int]:
+        return [i for i, text in enumerate(texts) if language_of(text) == CHINESE]
 
     def _tokens(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """(B, D), and which texts hold a known piece."""

@@ -15,6 +15,7 @@ TASKS = {
     "voice": "models.train.voice",
     "text": "models.train.text",
     "bags": "models.train.bags",
+    "chinese": "models.train.chinese",
     "sounds": "models.train.sounds",
     "mosi": "models.train.mosi",
     "clips": "models.train.clips",

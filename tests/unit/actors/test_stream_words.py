@@ -9,6 +9,7 @@ from actors.align import AlignStage
 from actors.ingest import Ingest
 from actors.messages import Assigned, Cargo, Packets, StreamOpened, WindowReady
 from actors.speech import SpeechLane
+from actors.speech_open import open_speech
 from actors.stream_reader import StreamReader
 from streaming.clock import NS_PER_MS, HandClock
 from streaming.errors import UsageError
@@ -48,11 +49,14 @@ def sound(seq: int) -> Packet:
 class Lane:
     """A lane whose items are kept, `waiting` chunks long."""
 
-    def __init__(self, recogniser: SlowRecogniser, waiting: int, oldest_ms: int = 0) -> None:
+    def __init__(
+        self, recogniser: SlowRecogniser, waiting: int, oldest_ms: int = 0, language: str = ""
+    ) -> None:
         self.items: list[Item] = []
         self.lane = SpeechLane(
-            "s", kept(recogniser), self.items.extend, lambda: oldest_ms * MS, waiting=waiting
-        )
+            "s", kept(recogniser, language), self.items.extend, lambda: oldest_ms * MS,
+            waiting=waiting,
+        )  # fmt: skip
 
     def of(self, kind: type) -> list:
         return [item for item in self.items if isinstance(item, kind)]
@@ -92,6 +96,22 @@ def test_words_leave_in_the_order_of_their_promise_with_their_own_times() -> Non
         assert item.t_ns >= promised
         if isinstance(item, Progress):
             promised = item.t_ns
+
+
+def test_words_are_of_the_language_that_the_recogniser_was_asked_for() -> None:
+    recogniser = SlowRecogniser()
+    recogniser.release.set()
+    lane = Lane(recogniser, waiting=0, language="de")
+    lane.lane.hear(sound(0))
+    (packet,) = lane.of(Packet)
+    assert packet.payload.language == "de"
+    speech = SpeechSettings(engine="faster-whisper", language="de")
+    stream = StreamSettings(name="s", sources=(SyntheticSettings(),), speech_to_text=speech)
+    settings = AttuneSettings(pipeline=PipelineSettings(pace="fast"))
+    hears = ScriptedSource((AUDIO,), [sound(0)])
+    opened = open_speech(stream, settings, [hears], lambda _: SlowRecogniser(), HandClock())
+    assert opened is not None
+    assert opened.language == "de"
 
 
 def test_words_that_no_window_can_show_any_more_are_dated_later_and_told() -> None:

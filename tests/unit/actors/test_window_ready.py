@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from actors.translate import window_input
 from actors.window_ready import SILENCE_DBFS, grey_face, level_dbfs, window_ready
 from streaming.aligner import Aligner
 from streaming.clock import NS_PER_MS
@@ -100,7 +101,7 @@ def test_text_is_new_once_and_counts_for_as_long_as_it_holds() -> None:
         seq=0,
         t_ns=600 * NS_PER_MS,
         duration_ns=1700 * NS_PER_MS,
-        payload=TextMessage(text="hello there"),
+        payload=TextMessage(text="hello there", language="en-GB"),
     )
     batch = PacketBatch.of("s", Modality.TEXT, [message], progress_ns=2500 * NS_PER_MS, ended=True)
     first, second = (
@@ -109,6 +110,8 @@ def test_text_is_new_once_and_counts_for_as_long_as_it_holds() -> None:
     assert [len(hop.texts) for hop in first.hops] == [0, 1, 0, 0]
     assert [len(hop.texts) for hop in second.hops] == [0]
     assert (first.signals.words, second.signals.words) == (2, 2)
+    ((told,),) = (hop.texts for hop in window_input(first).new_hops if hop.texts)
+    assert (told.text, told.language) == ("hello there", "en-GB")
 
 
 def said(*words: tuple[int, str, bool], end_ms: int) -> PacketBatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -209,24 +210,40 @@ def test_a_hop_may_bring_hardly_any_sound(analyser: Analyser, fresh: Fresh, samp
 
 
 ODD = {
-    "megabyte": "it is bad " * 100_000,
-    "one long word": "a" * 1_000_000,
-    "emoji": "😀😀 🎉❤️",
-    "chinese": "这家酒店非常好 我很喜欢",
-    "control": "\x00\x07 hm\u202e\ud800 \x1b[31m",
-    "zero width": "\u200b\u200d",
-    "spaces": " \t\n ",
-    "combining": "e" + "\u0301" * 5000,
-    "ligature": "\ufdfa" * 2000,
+    "megabyte": ("it is bad " * 100_000, True),
+    "one long word": ("a" * 1_000_000, True),
+    "emoji": ("😀😀 🎉❤️", True),
+    "control": ("\x00\x07 hm\u202e\ud800 \x1b[31m", True),
+    "no known piece": ("\u1200", False),
+    "zero width": ("\u200b\u200d", False),
+    "spaces": (" \t\n ", False),
+    "combining": ("e" + "\u0301" * 5000, True),
+    "ligature": ("\ufdfa" * 2000, False),
+    "russian": ("мне очень понравилось", False),
+    "japanese": ("今日は天気がいいですね", False),
+    "german": ("Ich bin heute wirklich müde und will nach Hause.", False),
 }
 
 
-@pytest.mark.parametrize("text", ODD.values(), ids=ODD.keys())
-def test_any_text_is_survived(analyser: Analyser, fresh: Fresh, text: str) -> None:
+@pytest.mark.parametrize(("text", "read"), ODD.values(), ids=ODD.keys())
+def test_any_text_is_survived_and_counts_if_it_can_be_read(
+    analyser: Analyser, fresh: Fresh, text: str, read: bool
+) -> None:
     hops = [hop(i, texts=says(i, text) if i == 1 else ()) for i in range(4)]
     scores = run(analyser, fresh(), hops)[0]
     assert np.isfinite(scores.sentiment)
-    assert ("text" in scores.unimodal) == any(not c.isspace() and c.isprintable() for c in text)
+    assert ("text" in scores.unimodal) == read
+
+
+def test_words_that_cannot_be_read_change_nothing(analyser: Analyser, fresh: Fresh) -> None:
+    # hop      0        1         2        3
+    # words    "fine"   russian   german   "so sad"    the same without those in the middle
+    said = ["that is fine", "мне очень понравилось", "alles gut", "so sad"]
+    with_them = [hop(i, texts=says(i, text)) for i, text in enumerate(said)]
+    with_them[2] = hop(2, texts=(replace(says(2, said[2])[0], language="de"),))
+    without = [hop(i, texts=says(i, said[i]) if i in (0, 3) else ()) for i in range(4)]
+    first, second = (run(analyser, fresh(), hops)[0] for hops in (with_them, without))
+    assert_same(first, second, tolerance=0)
 
 
 @pytest.mark.parametrize(("hop_ns", "length"), [(250, 8), (500, 2), (1000, 3), (333, 5)])
