@@ -57,9 +57,11 @@ def read_table(path: Path, required: Sequence[str]) -> list[Line]:
     try:
         missing = [name for name in required if name not in (reader.fieldnames or ())]
         if missing:
+            got = reader.fieldnames or ["nothing"]
+            hint = "; separate fields by commas" if len(got) == 1 and ";" in got[0] else ""
             raise DataError(
                 f"{path}: expected the columns {', '.join(required)}; "
-                f"{', '.join(missing)} missing, got {', '.join(reader.fieldnames or ['nothing'])}"
+                f"{', '.join(missing)} missing, got {', '.join(got)}{hint}"
             )
         rows = []
         for row in reader:
@@ -88,7 +90,8 @@ def read_arrays(path: Path, required: Sequence[str]) -> dict[str, np.ndarray]:
                 )
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
+        told = " ".join(str(error).split())
+        reason = "another file, or one with pickled objects" if "pickle" in told else told
         raise DataError(f"{path}: expected a NumPy .npz archive, got {reason}") from error
     n = len(arrays[required[0]])
     for name in [*required, *(["split"] if "split" in arrays else [])]:

@@ -17,7 +17,9 @@ LONGEST_S = 600.0
 
 def find(manifest: Path, line: Line) -> Path:
     """The file of a row: `path` relative to the manifest's folder or to its parent."""
-    name = line.fields["path"]
+    name = line.fields["path"].strip()
+    if not name:
+        raise DataError(f"{manifest}, line {line.number}: expected a sound file as path, got none")
     for root in (manifest.parent, manifest.parent.parent):
         if (root / name).is_file():
             return root / name

@@ -92,10 +92,12 @@ def _closed_sets(corpora: np.ndarray, names: np.ndarray) -> np.ndarray:
 
 
 def _notes(corpora: np.ndarray, keep: np.ndarray) -> tuple[str, ...]:
-    return tuple(
-        f"{corpus}: closed set of {', '.join(np.array(SPEECH)[keep[corpora == corpus][0]])}"
-        for corpus in np.unique(corpora)
-    )
+    notes = []
+    for corpus in np.unique(corpora):
+        known = np.array(SPEECH)[keep[corpora == corpus][0]]
+        alone = ", so each of its rows is right" if len(known) == 1 else ""
+        notes.append(f"{corpus}: closed set of {', '.join(known)}{alone}")
+    return tuple(notes)
 
 
 def sex_of(corpus: str, speaker: str, stated: str = "") -> str:

@@ -119,5 +119,5 @@ def test_no_votes_no_archive_no_file(tmp_path: Path) -> None:
     with pytest.raises(ChoiceError, match="not found"):
         run("faces", tmp_path / "nowhere.npz", FacesByBrightness())
     np.savez(path, pixels=np.array([{}, {}]), votes=np.zeros((2, 10)))
-    with pytest.raises(DataError, match="archive"):
+    with pytest.raises(DataError, match="got another file, or one with pickled objects"):
         run("faces", path, FacesByBrightness())

@@ -87,6 +87,14 @@ def test_the_split_of_the_manifest_and_calm_in_ravdess(tmp_path: Path) -> None:
         run("speech", path, SpeechByLength(), split="test")
 
 
+def test_a_corpus_of_one_class_is_told_to_be_always_right(tmp_path: Path) -> None:
+    rows = [("a", "a", "happy", "happy"), ("a", "a", "sad", "sad"), ("b", "b", "sad", "fearful")]
+    path = speech(tmp_path, rows)
+    report = run("speech", path, SpeechByLength())
+    assert report.metrics["accuracy"] == 1.0
+    assert "b: closed set of sad, so each of its rows is right" in report.notes
+
+
 def test_held_out_speakers_are_a_part_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +123,8 @@ def test_faults_name_file_and_line(tmp_path: Path) -> None:
         (4, "2.wave", "nothing", "line 4: expected speech/nothing.wav"),
         (1, "emotion", "feeling", "emotion missing"),
         (5, ",joy", "", "line 5: expected 5 fields"),
+        (4, "speech/2.wave.wav", "", "line 4: expected a sound file as path, got none"),
+        (1, ",", ";", "emotion missing, got .*; separate fields by commas"),
     ):
         path.write_text(content)
         change(path, line, old, new)
