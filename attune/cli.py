@@ -6,6 +6,7 @@ Commands import what they need when they run, so that `attune --help` and `watch
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated, Any
 
@@ -50,6 +51,8 @@ def _options(
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; returns only by exiting."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what its encoding lacks becomes "?"
+        sys.stdout.reconfigure(errors="replace")
     try:
         code = app(args=arguments, prog_name="attune", standalone_mode=False)
     except _UsageError as error:

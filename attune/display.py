@@ -52,9 +52,10 @@ class Display:
         """Nothing to let go of."""
 
     def status(self, text: str) -> AbstractContextManager[object]:
-        """Say what is being waited for."""
+        """Say what is being waited for, before it is."""
         if self._console.is_terminal:
             return self._console.status(text)
+        self._console.print(text, highlight=False)
         return nullcontext()
 
     @contextmanager

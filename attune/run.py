@@ -131,8 +131,9 @@ def _run_inline(
     from actors.sinks import open_sinks
     from actors.warmup import load_analyser, warm_aligner
 
-    analyser = load_analyser(settings.model)
-    warm_aligner()
+    with display.status("loading the models"):
+        analyser = load_analyser(settings.model)
+        warm_aligner()
     align = None if recorder is None else recorder.begin(settings, analyser.revision)
     sinks = [*open_sinks(settings), display, *(recorder.sinks if recorder else ())]
     pipeline = InlinePipeline(settings, analyser, sinks, align=align)

@@ -25,9 +25,10 @@ def show_summary(console: Console, report: Report, settings: AttuneSettings) -> 
         )
     console.print(table)
     for line in _figures(report):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, soft_wrap=True)
     if settings.output.file and settings.output.file != "-":
-        console.print(f"messages written to {settings.output.file}", highlight=False, markup=False)
+        line = f"messages written to {settings.output.file}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _figures(report: Report) -> list[str]:
