@@ -52,11 +52,15 @@ class Display:
         """Nothing to let go of."""
 
     def status(self, text: str) -> AbstractContextManager[object]:
-        """Say what is being waited for, before it is."""
+        """Show on a terminal what is being waited for."""
         if self._console.is_terminal:
             return self._console.status(text)
-        self._console.print(text, highlight=False)
         return nullcontext()
+
+    def loading(self) -> None:
+        """Say elsewhere, once nothing can be wrongly asked any more, what is waited for longest."""
+        if not self._console.is_terminal:
+            self._console.print("loading the models", highlight=False)
 
     @contextmanager
     def shown(self) -> Iterator[None]:

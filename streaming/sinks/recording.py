@@ -51,7 +51,9 @@ class RecordingWriter:
         self._writer.add_metadata(ABOUT, about)
 
     def admit(self, topic: str, data: bytes, now_ns: int) -> None:
-        """Keep what the aligner is given at session time `now_ns`."""
+        """Keep what the aligner is given at session time `now_ns`; nothing once it has failed."""
+        if self._failure or self._closed:
+            return
         self._now_ns = now_ns
         self._add(topic, "msgpack", 0, data)
         if now_ns - self._flushed_ns >= FLUSH_NS:
@@ -87,8 +89,6 @@ class RecordingWriter:
             raise SinkError(self._complaint(error)) from None
 
     def _add(self, topic: str, encoding: str, schema: int, data: bytes) -> None:
-        if self._failure or self._closed:
-            return
         channel = self._channels.get(topic)
         try:
             if channel is None:
