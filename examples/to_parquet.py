@@ -3,13 +3,13 @@
     python examples/to_parquet.py results/ --seconds 60
     python -c 'import pyarrow.dataset as d; print(d.dataset("results").to_table().to_pandas())'
 
-A file appears whole or not at all. What is not known is null, never 0. One row for each settled
-result; `epoch` and `seq` tell rows that came twice.
+A file appears whole or not at all. On SIGTERM what was published before it is still written: it is
+there when a later heartbeat is (awaited for five seconds at most). What is not known is null, never
+0. One row for each settled result; `epoch` and `seq` tell rows that came twice.
 """
 
 import argparse
 import signal
-import threading
 import time
 from pathlib import Path
 
@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 
 from attune.client import Delivery, Subscription
 from streaming.modality import Modality
-from streaming.results import EMOTIONS, Result, Status
+from streaming.results import EMOTIONS, Heartbeat, Result, Status
+
+LAST_NS = 5 * 10**9
 
 UNITS = {
     "start_ns": "ns of the stream's own time",
@@ -85,16 +87,19 @@ def main() -> None:
     parser.add_argument("--keys", help="folder with CURVE keys")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
-    stop = threading.Event()
+    stopped_ns: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: stopped_ns.append(time.time_ns()))
     rows: list[dict[str, object]] = []
     due_s = time.monotonic() + asked.seconds
+    whole = False
     with Subscription(asked.address, keys=asked.keys) as subscription:
-        while not stop.is_set():
+        while not stopped_ns or not (whole or time.time_ns() > stopped_ns[0] + LAST_NS):
             for item in subscription.receive():
                 message = item.message if isinstance(item, Delivery) else None
-                if isinstance(message, Result) and message.status is not Status.PROVISIONAL:
+                if isinstance(message, Heartbeat) and stopped_ns:
+                    whole = message.published_unix_ns >= stopped_ns[0]
+                elif isinstance(message, Result) and message.status is not Status.PROVISIONAL:
                     rows.append(row(message))
             if len(rows) >= asked.rows or time.monotonic() >= due_s:
                 write(asked.folder, rows)

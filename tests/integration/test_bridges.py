@@ -113,6 +113,13 @@ def running() -> Iterator[Running]:
     found.close()
 
 
+def lines_of(child: subprocess.Popen[str]) -> list[str]:
+    """What it says on standard error, as it comes."""
+    said: list[str] = []
+    threading.Thread(target=lambda: said.extend(child.stderr or ()), daemon=True).start()
+    return said
+
+
 class Endpoint(BaseHTTPRequestHandler):
     """Fails the first request it gets, then takes all."""
 
@@ -138,8 +145,12 @@ def test_events_reach_an_endpoint_that_was_away(running: Running) -> None:
     # endpoint    away | 503 | takes
     # events      silence start, end, start, face start, silence end, start, ...
     Endpoint.taken, Endpoint.failures = [], 1
-    port = free_port()
-    running.bridge("webhook.py", f"http://127.0.0.1:{port}/", "--kind", "silence")
+    server = HTTPServer(("127.0.0.1", 0), Endpoint, bind_and_activate=False)
+    server.server_bind()  # the port is ours, and nobody listens there yet
+    child = running.bridge(
+        "webhook.py", f"http://127.0.0.1:{server.server_port}/", "--kind", "silence"
+    )
+    complaints = lines_of(child)
     numbered: list[Any] = []
 
     def publish() -> None:
@@ -147,12 +158,9 @@ def test_events_reach_an_endpoint_that_was_away(running: Running) -> None:
         said = event(number + 1, Phase.END if over else Phase.START)
         numbered.append(running.publisher.publish(said))
 
-    time.sleep(1.5)  # the bridge connects; what it hears first is no matter
-    for _ in range(3):
-        publish()
+    until(lambda: any("trying again" in line for line in complaints), publish)
     running.publisher.publish(event(1, Phase.START, "face"))
-    time.sleep(0.5)
-    server = HTTPServer(("127.0.0.1", port), Endpoint)
+    server.server_activate()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     until(lambda: len(Endpoint.taken) >= 2, publish)
@@ -178,10 +186,14 @@ def test_results_become_rows_in_files_that_appear_whole(running: Running, tmp_pa
         count += 1
 
     until(lambda: len(list(tmp_path.glob("*.parquet"))) >= 2, publish)
+    # published  ... n |                beat       it has no time until it is told to end
+    # bridge     ...   | stopped, SIGTERM, goes on
+    child.send_signal(signal.SIGSTOP)
     publish()
-    time.sleep(0.3)
     child.send_signal(signal.SIGTERM)
-    assert child.wait(WAIT_S) == 0
+    child.send_signal(signal.SIGCONT)
+    until(lambda: child.poll() is not None, running.beat)  # it waits for what was sent before
+    assert child.returncode == 0
     table = pyarrow.dataset.dataset(tmp_path, format="parquet").to_table()
     rows = sorted(table.to_pylist(), key=lambda row: row["seq"])
     assert [row["index"] for row in rows] == list(range(rows[0]["index"], count))
