@@ -56,8 +56,8 @@ class Neural:
         self, texts: list[str], dialogue: list[list[int]] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """B texts -> (B, 7), (B,)."""
-        tokens, known = self._tokens(texts)
-        readable = torch.tensor([language_of(text) == ENGLISH for text in texts])
+        readable = [language_of(text) == ENGLISH for text in texts]
+        tokens, known = self._tokens(texts, readable)
         if dialogue is None:
             emotions = (self._model.logits(tokens) / self._model.temperatures[0]).softmax(-1)
             said = self._model.sentiment(tokens)
@@ -65,8 +65,7 @@ class Neural:
             heard = [[i for i in earlier if readable[i]] for earlier in dialogue]
             emotions, tones = self._model.in_dialogue(in_context(self._model, tokens, heard))
             said = tones[:, 2] - tones[:, 0]
-        unknown = ~(known & readable)
-        emotions[unknown], said[unknown] = torch.nan, torch.nan
+        emotions[~known], said[~known] = torch.nan, torch.nan
         if self._chinese is not None:
             for i in self._in_chinese(texts):
                 said[i] = opinion_of(self._chinese.positive(texts[i])).sentiment
@@ -75,7 +74,7 @@ class Neural:
     @torch.inference_mode()
     def multilabel(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Which groups each text names: bool (B, 7) over EMOTIONS, (B, 4) over GOEMOTIONS_TONES."""
-        tokens, known = self._tokens(texts)
+        tokens, known = self._tokens(texts, [language_of(text) == ENGLISH for text in texts])
         chosen = []
         for name, at in (("ekman", self._model.named_at), ("tone", self._model.tones_at)):
             chosen.append(above(self._model.read(name, tokens).sigmoid(), at) & known[:, None])
@@ -97,9 +96,9 @@ class Neural:
     def _in_chinese(self, texts: list[str]) -> list[int]:
         return [i for i, text in enumerate(texts) if language_of(text) == CHINESE]
 
-    def _tokens(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """(B, D), and which texts hold a known piece."""
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    def _tokens(self, texts: list[str], readable: list[bool]) -> tuple[Tensor, Tensor]:
+        """(B, D), and which texts are readable and hold a known piece; the others are 0."""
+        order = sorted(np.flatnonzero(readable).tolist(), key=lambda i: len(texts[i]))
         tokens = torch.zeros(len(texts), self._model.project.out_features)
         known = torch.zeros(len(texts), dtype=torch.bool)
         for start in range(0, len(order), _AT_ONCE):
