@@ -16,6 +16,7 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from models import features
+from models.data.free_speech import load_free
 from models.data.speech import decode
 from models.errors import DataError
 from models.labels import SOUND_OTHER, SOUNDS
@@ -81,6 +82,19 @@ def load_voices(data: Path, split: str, cache: Path) -> list[Sound]:
         Sound(name=name, label=OTHER, fold=0, mels=mel)
         for name, mel in zip(names, mels, strict=True)
     ]
+
+
+def free_voices(data: Path, split: str, cache: Path) -> list[Sound]:
+    """Free speech as "other", chosen likewise."""
+    clips = load_free(data, split, cache)
+    clips.sort(key=lambda clip: hashlib.sha256(clip.path.encode()).hexdigest())
+    return [
+        Sound(name=clip.path, label=OTHER, fold=0, mels=(clip.mel.astype(np.float16),))
+        for clip in clips[: SPEECH_N[split]]
+    ]
+
+
+VOICES = {"acted": load_voices, "free": free_voices}
 
 
 def rumbles(seed: int = 0) -> list[Sound]:

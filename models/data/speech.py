@@ -86,18 +86,32 @@ def _marks() -> str:
     return hashlib.sha256(mel.tobytes()).hexdigest()[:12]
 
 
-def _build(data: Path, rows: list[dict[str, str]], cache: Path) -> None:
+def analysed(
+    data: Path, names: list[str], kind: str, cache: Path, longest_n: int | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Frames and probabilities of speech, float32, of each file; decoded on the first call only."""
+    store = cache / f"{kind}-{len(names)}-{_marks()}.npz"
+    if not store.exists():
+        _build([data / name for name in names], store, longest_n)
+    with np.load(store) as archive:
+        mel = archive["mel"].astype(np.float32)
+        speech, ends = archive["speech"].astype(np.float32), archive["ends"]
+    starts = [0, *ends[:-1]]
+    return [(mel[a:b], speech[a:b]) for a, b in zip(starts, ends, strict=True)]
+
+
+def _build(paths: list[Path], store: Path, longest_n: int | None) -> None:
     vad, mels, speeches = SileroVad(), [], []
     with progress_bar() as bar:
-        task = bar.add_task("decode speech", total=len(rows), note="")
-        for row in rows:
-            mel, speech = analyse(decode(data / row["path"]), vad)
+        task = bar.add_task("decode speech", total=len(paths), note="")
+        for path in paths:
+            mel, speech = analyse(decode(path)[:longest_n], vad)
             mels.append(mel.astype(np.float16))
             speeches.append(speech.astype(np.float16))
             bar.advance(task)
     ends = np.cumsum([len(m) for m in mels])
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(cache, mel=np.concatenate(mels), speech=np.concatenate(speeches), ends=ends)
+    store.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(store, mel=np.concatenate(mels), speech=np.concatenate(speeches), ends=ends)
 
 
 def load_speech(data: Path, split: str, cache: Path, limit: int | None = None) -> list[Clip]:
@@ -113,21 +127,15 @@ def load_speech(data: Path, split: str, cache: Path, limit: int | None = None) -
         rows = [row for row in csv.DictReader(file) if row["split"] == stored]
     if limit is not None:
         rows = rows[:: max(1, len(rows) // limit)]
-    store = cache / f"speech-{stored}-{len(rows)}-{_marks()}.npz"
-    if not store.exists():
-        _build(data, rows, store)
-    with np.load(store) as archive:
-        mel = archive["mel"].astype(np.float32)
-        speech, ends = archive["speech"].astype(np.float32), archive["ends"]
-    starts = [0, *ends[:-1]]
+    heard = analysed(data, [row["path"] for row in rows], f"speech-{stored}", cache)
     clips = [
         Clip(
             path=row["path"], corpus=row["corpus"], speaker=row["speaker"],
             label=emotion_index(SPEECH_TO_EMOTION[row["emotion"]]),
-            mel=mel[a:b], speech=speech[a:b], emotion=row["emotion"], language=row["language"],
+            mel=mel, speech=speech, emotion=row["emotion"], language=row["language"],
             sex=sex_of(row["speaker"]),
         )
-        for row, a, b in zip(rows, starts, ends, strict=True)
+        for row, (mel, speech) in zip(rows, heard, strict=True)
     ]  # fmt: skip
     return clips if split == "valid" else [
         clip for clip in clips if (clip.speaker in TEST_SPEAKERS) == (split == "test")

@@ -15,11 +15,11 @@ from torch.nn import functional as F
 
 from models import weights
 from models.calibration import fit_temperature
-from models.data.sounds import CLASSES, OTHER, Sound, load_sounds, load_voices, rumbles
+from models.data.sounds import CLASSES, OTHER, VOICES, Sound, load_sounds, rumbles
 from models.encoders.sounds import SoundEncoder
 from models.encoders.trunk import STATISTICS_D
 from models.encoders.voice import VoiceEncoder
-from models.errors import DataError
+from models.errors import DataError, RecipeError
 from models.labels import SOUNDS
 from models.metrics import accuracy, ece, macro_f1, uar
 from models.predictors.linear import MFCC_N, Linear, mfcc
@@ -37,7 +37,8 @@ class SoundsTask:
 
     data options: hold (the fold to validate on; 0: train on all folds), copies (disturbed ones of
     each clip), disturbed (their share in a batch), mix and masks (see `Ear`), hops (fewest and most
-    of a window), cross_validate, trunk (a folder with the voice whose trunk it is; or shipped).
+    of a window), cross_validate, trunk (a folder with the voice whose trunk it is; or shipped),
+    voices (the speech that is "other": "acted", as shipped, or "free").
     """
 
     part = "sounds"
@@ -213,8 +214,11 @@ def build(recipe: Recipe, data: Path, cache: Path) -> Task:
     if recipe.model == SVM:
         task = svm_task(recipe, sounds)
     else:
-        others = load_voices(data, "train", cache) + rumbles()
-        quiet = load_voices(data, "valid", cache)
+        kind = recipe.data.get("voices", "acted")
+        if kind not in VOICES:
+            raise RecipeError(f"data.voices: expected {' or '.join(VOICES)}, got {kind!r}")
+        others = VOICES[kind](data, "train", cache) + rumbles()
+        quiet = VOICES[kind](data, "valid", cache)
         task = SoundsTask(recipe, listening_of(recipe, cache), sounds, others, quiet)
     if recipe.data.get("cross_validate") and not recipe.data.get("hold"):
         task.folds = Folds(recipe, data, cache, sounds)
