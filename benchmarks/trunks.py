@@ -44,8 +44,8 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     given = parser.parse_args()
     limit_threads(1)
-    folders = [weights.SHIPPED, *given.folders]
-    trunks = {f.name: weights.load(VoiceEncoder(), f, "voice").trunk for f in folders}
+    folders = {"shipped": weights.SHIPPED, **{str(folder): folder for folder in given.folders}}
+    trunks = {n: weights.load(VoiceEncoder(), f, "voice").trunk for n, f in folders.items()}
     rows = [*_sounds(trunks, given.data), *_voices(trunks, given.data, given.cache)]
     show("the same ridge over each trunk", rows)
     write("trunks", {"rows": rows})
