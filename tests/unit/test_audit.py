@@ -42,6 +42,15 @@ def test_a_line_says_what_who_and_when_and_only_its_owner_reads_it(tmp_path: Pat
     ]
 
 
+def test_a_log_that_is_closed_holds_no_file(tmp_path: Path) -> None:
+    open_files = Path("/proc/self/fd")
+    before = len(list(open_files.iterdir()))
+    audit = AuditLog(str(tmp_path / "audit.jsonl"))
+    assert len(list(open_files.iterdir())) == before + 1
+    audit.close()
+    assert len(list(open_files.iterdir())) == before
+
+
 def test_what_was_there_stays_and_two_writers_share_a_file(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     one, two = AuditLog(str(path)), AuditLog(str(path))

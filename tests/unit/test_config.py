@@ -106,6 +106,13 @@ def test_what_is_no_text_is_refused_without_a_codecs_words(tmp_path: Path) -> No
         config.load(tmp_path)
 
 
+def test_a_refused_value_is_cut_and_a_word_for_a_number_gets_no_advice_on_numbers() -> None:
+    with pytest.raises(UsageError, match="expected a number") as refused:
+        config.settings({"windows": {"hop_ms": "x" * 1000}})
+    assert 60 < len(str(refused.value)) < 160
+    assert "0.001" not in str(refused.value)
+
+
 def test_a_refused_value_is_shown_without_its_secrets() -> None:
     source = {"kind": "text", "path": "ws+listen://[::1]:1", "origins": ["http://me:secret@h/"]}
     with pytest.raises(UsageError, match="origins") as refused:

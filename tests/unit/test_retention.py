@@ -47,6 +47,15 @@ def test_no_line_is_kept_longer_than_the_limit(tmp_path: Path, clock: HandClock)
         clock.advance(HOUR_NS)
 
 
+def test_the_part_that_is_being_written_is_never_deleted(tmp_path: Path, clock: HandClock) -> None:
+    parts = JsonlParts(str(tmp_path / "out.jsonl"), 8 * HOUR_NS, clock.now_ns)
+    parts.send(b"t", b"hour 0")
+    clock.advance(3 * HOUR_NS)
+    parts.send(b"t", b"hour 3")
+    (first, _) = sorted(tmp_path.glob("*"))
+    assert parts.expired(clock.now_ns() + 1000 * HOUR_NS) == [first]
+
+
 def test_it_looks_once_a_minute_between_messages(tmp_path: Path, clock: HandClock) -> None:
     parts = JsonlParts(str(tmp_path / "out.jsonl"), 8 * HOUR_NS, clock.now_ns)
     sweeper = Sweeper(8 * HOUR_NS, parts=parts, unix_ns=clock.now_ns)

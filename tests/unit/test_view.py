@@ -138,6 +138,19 @@ def test_a_restart_that_is_over_is_no_trouble():
     assert "restarted" not in printed(view, height=13)  # no room for the log
 
 
+def test_what_was_open_or_wrong_is_over_with_a_new_epoch():
+    view = LiveView()
+    view.feed(result(0))
+    view.feed(event("speech", Phase.START, 0.5))
+    view.feed(Health(stream="cam", kind=HealthKind.SOURCE_LOST, t_ns=S, modality=Modality.AUDIO))
+    before = printed(view, height=13)  # no room for the log
+    view.feed(NewEpoch(epoch=2, previous=1))
+    after = printed(view, height=13)
+    for words in ("speech 1.5 s", "audio source lost"):
+        assert words in before
+        assert words not in after
+
+
 def test_the_end_of_a_stream_is_told():
     view = busy()
     assert "ended at" not in printed(view)

@@ -201,6 +201,8 @@ def test_silence_and_clipping_are_told_once_and_when_over():
         (HealthKind.CLIPPED, 5.0),
         (HealthKind.RECOVERED, 9.0),
     ]
+    counts = [i.count for i in items if isinstance(i, Health)]
+    assert counts == [0, 0, 48_000, 0]  # samples at full scale
 
 
 def test_what_was_not_read_in_time_is_counted():
