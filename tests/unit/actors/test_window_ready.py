@@ -78,6 +78,14 @@ def test_a_gap_is_zeros_and_is_told_apart_from_silence() -> None:
     assert first.loudness.dbfs[25] is None
 
 
+def test_levels_and_shares_have_four_decimals() -> None:
+    # sound   a third of full scale for a third of the window
+    (only,) = windows(sound((0, np.ones(2 * RATE // 3) / 3), end_ms=2000))
+    found = ready(only)
+    assert found.loudness.dbfs[0] == -9.5424
+    assert found.receipts[Modality.AUDIO].coverage == 0.3333
+
+
 def test_the_windows_of_a_long_gap_hold_next_to_nothing() -> None:
     # sound   1 .......................... 1      a machine that slept for ten minutes
     one = np.ones(RATE // 2)
