@@ -171,7 +171,7 @@ def test_a_full_disk_is_said_once_and_the_run_goes_on(
         (["--media", "x", "--output", "/nothere/out.jsonl"], 1, ("/nothere/out.jsonl",)),
         (
             ["--media", "x", "--publish", "tcp://0.0.0.0:7100"],
-            1,
+            2,
             ("0.0.0.0", "attune keys", "127.0.0.1"),
         ),
         (["--media", "x", "--set", "model.path=/nothere"], 2, ("/nothere",)),
