@@ -16,7 +16,7 @@ from model_scenes import HOP_NS, START_NS, no_faces
 from models.analyser import Analyser
 from models.data.faces import load_faces
 from models.data.speech import decode
-from models.data.text import load_sst2, load_text
+from models.data.text import chinese_reviews, load_sst2, load_text
 from models.labels import SPEECH_TO_EMOTION, emotion_index, ferplus_matrix
 from models.metrics import accuracy, majority, uar
 from models.types import EMOTIONS, Hop, Scores, Text, WindowInput
@@ -94,6 +94,14 @@ def test_text(analyser: Analyser, data: Path) -> None:
     reviews = load_sst2(data)[::4]
     guess = np.array([s.sentiment for s in reads(analyser, [text for text, _ in reviews])])
     assert np.mean((guess > 0) == np.array([label for _, label in reviews])) > 0.70
+
+
+def test_chinese_words(analyser: Analyser, data: Path) -> None:
+    rows = chinese_reviews(data, "valid")[::4]
+    scores = reads(analyser, [text for text, _ in rows])
+    assert all(s.emotions is None for s in scores)
+    guess = np.array([s.sentiment for s in scores])
+    assert np.mean((guess > 0) == np.array([label for _, label in rows])) > 0.80
 
 
 def test_voice(analyser: Analyser, data: Path) -> None:
