@@ -205,29 +205,3 @@ def _sentiment_loss(model: TextEncoder, tokens: Tensor, sentiment: Tensor) -> Te
 def build(recipe: Recipe, data: Path, cache: Path) -> TextTask:
     """The task of a recipe; nothing is cached."""
     return TextTask(recipe, data)
-
-
-def train_text(
-    data: Path, *, epochs: int = 3, seed: int = 0, quick: bool = False, runs: Path = Path("runs")
-) -> TextEncoder:
-    """The shipped recipe from Python; quick: two steps from chance, to try the code."""
-    from models.train.engine import Training, device_of
-    from models.train.workers import Group
-
-    options = {"base": "none"} if quick else {}
-    limits = {"limit": 64, "limit_valid": 32, "steps": 2} if quick else {"word_dropout": 0.03}
-    recipe = Recipe(
-        task="text", model="transformer", epochs=1 if quick else epochs,
-        batch=8 if quick else 64, learning_rate=1e-4, warmup=0.1, clip_norm=5.0, average=0.995,
-        seed=seed, options=options, data=limits,
-    )  # fmt: skip
-    torch.manual_seed(seed)
-    task = build(recipe, data, Path())
-    training = Training(task, task.model(), recipe, device_of("cpu"), Group.current())
-    folder = runs / "text"
-    folder.mkdir(parents=True, exist_ok=True)
-    training.run(folder, {})
-    model = training.best_model()
-    assert isinstance(model, TextEncoder)
-    task.finish(model)
-    return model
