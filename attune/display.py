@@ -57,11 +57,6 @@ class Display:
             return self._console.status(text)
         return nullcontext()
 
-    def loading(self) -> None:
-        """Say elsewhere, once nothing can be wrongly asked any more, what is waited for longest."""
-        if not self._console.is_terminal:
-            self._console.print("loading the models", highlight=False)
-
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show the live view while the block runs."""

@@ -132,7 +132,6 @@ def _run_inline(
     from actors.warmup import load_analyser, warm_aligner
 
     with display.status("loading the models"):
-        display.loading()
         analyser = load_analyser(settings.model)
         warm_aligner()
     align = None if recorder is None else recorder.begin(settings, analyser.revision)
@@ -153,7 +152,6 @@ def _run_on_ray(
             from actors.ray_pipeline import RayPipeline
 
             pipeline = stack.enter_context(RayPipeline(settings, on_record))
-            display.loading()
             signals.take()  # Ray has put a handler of its own in place of ours
             pipeline.start()
         with display.following(pipeline.view_address), display.shown():
