@@ -9,7 +9,6 @@ from streaming.clock import NS_PER_MS, NS_PER_S
 MANY = 4  # when one in so many readers is somewhat late, all of them do with less
 ALONE = 5  # times as late, a reader does with less by itself
 MEMORY_NS = 1 * NS_PER_S  # of the mean lateness
-MOST = 1.5  # times the limit, one lateness counts at most in the mean
 NEVER_NS = 1 << 60
 
 
@@ -20,52 +19,38 @@ class Behind:
     on average as well, that was not enough, and only key pictures are decoded until the mean has
     halved. When more than a quarter of the streams are late by a tenth of `max_age_ms`, all go
     without; one alone, which may be late for a reason of its own, when it is late by half of it.
-    In the mean no lateness counts for more than `MOST` times what is too late: it crosses the limit
-    when reading was late for about a second, not at one stall that is long over.
     Called from several threads: each writes for its own stream only.
     """
 
     def __init__(self, max_age_ms: float) -> None:
         self._limit_ns = round(max_age_ms * NS_PER_MS / 10) or NEVER_NS
         self._late_ns: dict[str, float] = {}
+        self._mean_ns: dict[str, float] = {}  # exponential, by time
         self._noted_ns: dict[str, int] = {}
-        # Exponential, by time: of what counts among many, and of what counts alone.
-        self._mean_ns: dict[str, float] = {}
-        self._own_mean_ns: dict[str, float] = {}
 
     def note(self, stream: str, late_ns: int, now_ns: int) -> None:
         """What came last of `stream` was so late."""
         past_ns = now_ns - self._noted_ns.get(stream, now_ns)
-        keep = exp(-past_ns / MEMORY_NS)
-        for means, limit_ns in (
-            (self._mean_ns, self._limit_ns),
-            (self._own_mean_ns, ALONE * self._limit_ns),
-        ):
-            counts_ns = min(late_ns, MOST * limit_ns)
-            means[stream] = counts_ns + (means.get(stream, 0.0) - counts_ns) * keep
+        mean_ns = self._mean_ns.get(stream, 0.0)
+        self._mean_ns[stream] = late_ns + (mean_ns - late_ns) * exp(-past_ns / MEMORY_NS)
         self._late_ns[stream] = late_ns
         self._noted_ns[stream] = now_ns
 
     def forget(self, stream: str) -> None:
         """`stream` is read no more."""
-        for kept in (self._late_ns, self._mean_ns, self._own_mean_ns, self._noted_ns):
+        for kept in (self._late_ns, self._mean_ns, self._noted_ns):
             kept.pop(stream, None)
 
     def may_look(self, stream: str) -> bool:
         """Whether a picture of `stream` is worth a look."""
-        return not _is_late(stream, self._late_ns, self._late_ns, self._limit_ns)
+        return not self._is_late(stream, self._late_ns, self._limit_ns)
 
     def must_spare(self, stream: str, *, spares: bool) -> bool:
         """Whether its pictures are not even worth decoding. `spares`: it is so already."""
-        limit_ns = self._limit_ns / (2 if spares else 1)
-        return _is_late(stream, self._mean_ns, self._own_mean_ns, limit_ns)
+        return self._is_late(stream, self._mean_ns, self._limit_ns / (2 if spares else 1))
 
-
-def _is_late(
-    stream: str, among_ns: dict[str, float], alone_ns: dict[str, float], limit_ns: float
-) -> bool:
-    """By how late each is among many, and by itself."""
-    if alone_ns.get(stream, 0) > ALONE * limit_ns:
-        return True
-    many = max(len(among_ns) // MANY, 1)
-    return sum(by_ns > limit_ns for by_ns in list(among_ns.values())) > many
+    def _is_late(self, stream: str, late_ns: dict[str, float], limit_ns: float) -> bool:
+        if late_ns.get(stream, 0) > ALONE * limit_ns:
+            return True
+        many = max(len(late_ns) // MANY, 1)
+        return sum(by_ns > limit_ns for by_ns in list(late_ns.values())) > many
