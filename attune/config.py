@@ -112,20 +112,26 @@ def _absolute(found: AttuneSettings) -> AttuneSettings:
         for s in found.streams
     )
     output, model = found.output, found.model
-    if output.file and output.file != "-":
-        output = msgspec.structs.replace(output, file=str(Path(output.file).absolute()))
-    if output.journal:
-        output = msgspec.structs.replace(output, journal=str(Path(output.journal).absolute()))
-    if model.path:
-        model = msgspec.structs.replace(model, path=str(Path(model.path).absolute()))
+    output = msgspec.structs.replace(
+        output,
+        file=output.file if output.file == "-" else _absolute_or_none(output.file),
+        journal=_absolute_or_none(output.journal),
+        keys=_absolute_or_none(output.keys),
+        retain_folder=_absolute_or_none(output.retain_folder),
+        audit=_absolute_or_none(output.audit),
+    )
+    control = msgspec.structs.replace(found.control, keys=_absolute_or_none(found.control.keys))
     model = msgspec.structs.replace(
-        model, text=_absolute_encoder(model.text), faces=_absolute_encoder(model.faces)
+        model,
+        path=_absolute_or_none(model.path),
+        text=_absolute_encoder(model.text),
+        faces=_absolute_encoder(model.faces),
     )
     vision = found.vision
     if vision.detector != "haar":
         vision = msgspec.structs.replace(vision, detector=str(Path(vision.detector).absolute()))
     return msgspec.structs.replace(
-        found, streams=streams, output=output, model=model, vision=vision
+        found, streams=streams, output=output, control=control, model=model, vision=vision
     )
 
 

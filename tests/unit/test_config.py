@@ -254,3 +254,27 @@ def test_a_number_without_measure_is_refused_by_name(assignment: str, words: str
     config.assign(tree, assignment)
     with pytest.raises(UsageError, match=re.escape(words)):
         config.settings(tree)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "output.file",
+        "output.journal",
+        "output.keys",
+        "output.retain_folder",
+        "output.audit",
+        "control.keys",
+        "model.path",
+    ],
+)
+def test_every_path_of_a_run_is_the_same_in_other_processes(key: str) -> None:
+    section, name = key.split(".")
+
+    def found(value: str) -> str:
+        made = config.settings({"streams": [], section: {name: value}})
+        return getattr(getattr(made, section), name)
+
+    assert found("here/that") == str(Path("here/that").absolute())
+    assert found("/here/that") == "/here/that"
+    assert found("") == ""
