@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from actors.accounts import Carried
-from actors.link import LINGER_S
+from actors.link import LINGER_S, PullLink
 from actors.messages import Assigned, Cargo
 from actors.node import Node
+from actors.pulse import Pulse
 from actors.report import StreamTotals, speech_s
 from actors.session_clock import assigned_here, sent_on, told
 from actors.wires import Wires
@@ -180,10 +182,7 @@ class AlignNode(Node):
         )
         ticked_ns = self._clock.now_ns()
 
-        def alive() -> None:
-            pulse.beat()
-            pull.answer()
-
+        alive = partial(_attend, pulse, pull)
         while not self._stop.is_set():
             arrived = pull.drain(TICK_MS)
             pulse.waits(len(arrived))
@@ -228,10 +227,7 @@ class InferNode(Node):
         stage = InferStage(self._analyser, self._clock, published, limits)
         pull, push, pulse = self._pull, self._push(address), self._pulse()
 
-        def alive() -> None:
-            pulse.beat()
-            pull.answer()
-
+        alive = partial(_attend, pulse, pull)
         while not self._stop.is_set():
             stage.take(pull.drain(POLL_MS if stage.idle else 0, stage.room))
             pulse.waits(stage.waiting)
@@ -299,3 +295,9 @@ class PublishNode(Node):
         pulse.close()
         stage.close()
         return stage.totals, stage.failures
+
+
+def _attend(pulse: Pulse, pull: PullLink) -> None:
+    """What does not wait for a link that is full: to be alive, and to answer those before."""
+    pulse.beat()
+    pull.answer()

@@ -18,10 +18,11 @@ import numpy as np
 import torch
 
 from benchmarks.report import show, write
-from models import metrics, score_metrics
+from models import metrics
 from models.align.contrastive import chance_at_k, recall_at_k
 from models.bootstrap import intervals, paired
 from models.errors import DataError
+from models.evaluate.mosi import FIGURES
 from models.fusions import FUSIONS
 from models.mosi import MODALITIES, MosiNetwork
 from models.threads import limit_threads
@@ -32,16 +33,6 @@ from models.train.workers import Group
 
 RECIPE = Path(__file__).parent.parent / "configs" / "recipes" / "mosi.yaml"
 PARTS = ("test", "valid")
-METRICS = {
-    "mae": score_metrics.mae,
-    "pearson_r": score_metrics.pearson_r,
-    "ccc": score_metrics.ccc,
-    "acc2_neg_pos": partial(score_metrics.acc2, zeros=False),
-    "acc2_neg_nonneg": partial(score_metrics.acc2, zeros=True),
-    "f1_neg_pos": partial(score_metrics.f1_2, zeros=False),
-    "f1_neg_nonneg": partial(score_metrics.f1_2, zeros=True),
-    "acc7": score_metrics.acc7,
-}
 Guesses = dict[tuple[str, str], list[np.ndarray]]  # (part, subset) -> by seed, by row
 
 
@@ -82,7 +73,7 @@ class Row:
         """Mean over the seeds of a metric over some rows."""
         truth = self.truth[part][rows]
         said = self.guesses[part, subset]
-        return float(np.mean([METRICS[name](guess[rows], truth) for guess in said]))
+        return float(np.mean([FIGURES[name](guess[rows], truth) for guess in said]))
 
     def summary(self, part: str, subset: str) -> dict[str, tuple[float, float]]:
         """Mean and standard deviation over the seeds, by metric."""
@@ -91,7 +82,7 @@ class Row:
             name: metrics.over_seeds(
                 [_or_zero(metric, g, truth) for g in self.guesses[part, subset]]
             )
-            for name, metric in METRICS.items()
+            for name, metric in FIGURES.items()
         }
 
 
@@ -123,7 +114,7 @@ def compare(row: Row, other: Row, subset: str) -> dict[str, Any]:
     """
     n = len(row.truth["test"])
     result = {}
-    for name in ("mae", "pearson_r", "acc2_neg_pos"):
+    for name in ("mae", "pearson_r", "acc2_negative_positive"):
         ours = partial(row.figure, "test", "text+audio", name)
         theirs = partial(other.figure, "test", subset, name)
         for how, groups in (("utterance", None), ("video", row.video["test"])):
@@ -212,7 +203,7 @@ def main() -> None:
         n = len(alone.truth["test"])
         figures["interval"] = {
             name: intervals(
-                {k: partial(row.figure, "test", "text+audio", k) for k in METRICS}, n,
+                {k: partial(row.figure, "test", "text+audio", k) for k in FIGURES}, n,
                 row.video["test"], resamples=200,
             )
             for name, row in rows.items() if row.recalls

@@ -16,7 +16,8 @@ from av.packet import Packet as AvPacket
 from media_factory import write_clip
 
 from streaming.clock import NS_PER_MS, NS_PER_S, HandClock
-from streaming.packets import Modality, Packet
+from streaming.health import Health, HealthKind
+from streaming.packets import Modality, Packet, Progress
 from streaming.settings import VisionSettings
 from streaming.source_settings import MediaSettings
 from streaming.sources.base import Item
@@ -162,3 +163,27 @@ __all__ = [
     "watch",
     "watched",
 ]
+
+
+def told(items: list) -> list[tuple[HealthKind, Modality | None]]:
+    return [(i.kind, i.modality) for i in items if isinstance(i, Health)]
+
+
+def sound(items: list) -> np.ndarray:
+    return np.concatenate([p.payload.samples[:, 0] for p in of(items, Modality.AUDIO)])
+
+
+def check_laws(items: list) -> None:
+    """What holds for whatever is sent: numbers, order, promises, and the ends."""
+    floor = {}
+    for modality in (Modality.VIDEO, Modality.AUDIO):
+        packets = of(items, modality)
+        assert [p.seq for p in packets] == list(range(len(packets)))
+    for item in items:
+        if isinstance(item, Packet | Progress):
+            assert item.t_ns >= floor.get(item.modality, BEGIN_NS)
+            floor[item.modality] = item.t_ns
+    assert [i.modality for i in items[-3:] if isinstance(i, Progress) and i.ended] == [
+        Modality.VIDEO,
+        Modality.AUDIO,
+    ]
